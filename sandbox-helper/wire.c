@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Packing and checking of frames. Runs in every process of ours, with that
+ * process's rights; must never read outside the bytes it was given and never
+ * block. The two tables below are the whole grammar.
+ */
+#include "wire.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint8_t magic[4] = { 'P', 'Y', 'X', 'W' };
+
+enum kind
+{
+    KIND_NONE,
+    KIND_U32,
+    KIND_U64,
+    KIND_TOKEN,
+    KIND_NAME,   /* 1..PXW_NAME_MAX bytes, no NUL, no control characters */
+    KIND_LIST,   /* up to PXW_LIST_MAX, no NUL */
+    KIND_TEXT,   /* up to PXW_TEXT_MAX, no NUL */
+    KIND_LINE,   /* up to PXW_BLOB_MAX, no NUL */
+    KIND_BLOB,   /* up to PXW_BLOB_MAX */
+    KIND_OUTPUT, /* up to PXW_OUTPUT_MAX */
+    KIND_FIELDS, /* up to PXW_LIST_MAX, a body of its own */
+};
+
+static const uint8_t kinds[PXW_TAGS] = {
+    [PXW_F_TOKEN] = KIND_TOKEN,
+    [PXW_F_POOL] = KIND_NAME,
+    [PXW_F_TENANT] = KIND_NAME,
+    [PXW_F_SOURCE] = KIND_LINE,
+    [PXW_F_STDIN] = KIND_BLOB,
+    [PXW_F_ARG] = KIND_LINE,
+    [PXW_F_IMPORTS] = KIND_LIST,
+    [PXW_F_FORBID] = KIND_U32,
+    [PXW_F_WALL_MS] = KIND_U32,
+    [PXW_F_CPU_MS] = KIND_U32,
+    [PXW_F_MEMORY] = KIND_U64,
+    [PXW_F_OUTPUT] = KIND_U32,
+    [PXW_F_FILES] = KIND_U32,
+    [PXW_F_THREADS] = KIND_U32,
+    [PXW_F_OUTCOME] = KIND_U32,
+    [PXW_F_TEXT] = KIND_TEXT,
+    [PXW_F_EXIT] = KIND_U32,
+    [PXW_F_WALL_US] = KIND_U64,
+    [PXW_F_CPU_US] = KIND_U64,
+    [PXW_F_PEAK] = KIND_U64,
+    [PXW_F_OUT] = KIND_OUTPUT,
+    [PXW_F_ERR] = KIND_OUTPUT,
+    [PXW_F_CUT] = KIND_U32,
+    [PXW_F_JSON] = KIND_OUTPUT,
+    [PXW_F_QUEUE_US] = KIND_U64,
+    [PXW_F_REASON] = KIND_U32,
+    [PXW_F_POOL_DEF] = KIND_FIELDS,
+    [PXW_F_PRELOAD] = KIND_LIST,
+    [PXW_F_SLOTS] = KIND_U32,
+    [PXW_F_CONCURRENCY] = KIND_U32,
+    [PXW_F_QUEUE] = KIND_U32,
+    [PXW_F_QUEUE_MS] = KIND_U32,
+    [PXW_F_JOB] = KIND_U64,
+    [PXW_F_PID] = KIND_U32,
+    [PXW_F_ERROR] = KIND_U32,
+    [PXW_F_WAIT] = KIND_U32,
+    [PXW_F_PYTHON] = KIND_NAME,
+    [PXW_F_STEP] = KIND_NAME,
+    [PXW_F_LEVEL] = KIND_NAME,
+    [PXW_F_VERSION] = KIND_NAME,
+    [PXW_F_READY] = KIND_U32,
+    [PXW_F_RUNNING] = KIND_U32,
+    [PXW_F_QUEUED] = KIND_U32,
+};
+
+#define MAX_RULE_TAGS 16
+
+/* What a frame may hold. `must` fields are there exactly once; `may` fields
+ * at most once, the one named `many` any number of times. */
+struct rule
+{
+    uint16_t type;
+    uint32_t max_body;
+    uint8_t must[MAX_RULE_TAGS];
+    uint8_t may[MAX_RULE_TAGS];
+    uint8_t many;
+};
+
+#define SMALL (8u << 10)
+/* Packets of the fork channel: PXW_F_PRELOAD is the largest thing in one. */
+#define PACKET (PXW_LIST_MAX + SMALL)
+
+static const struct rule rules[] = {
+    { .type = PXW_HELLO, .max_body = 64, .must = { PXW_F_TOKEN } },
+    { .type = PXW_RUN, .max_body = PXW_BLOB_MAX,
+      .must = { PXW_F_POOL, PXW_F_SOURCE, PXW_F_FORBID, PXW_F_WALL_MS,
+                PXW_F_CPU_MS, PXW_F_MEMORY, PXW_F_OUTPUT, PXW_F_FILES,
+                PXW_F_THREADS },
+      .may = { PXW_F_TENANT, PXW_F_STDIN, PXW_F_IMPORTS, PXW_F_ARG },
+      .many = PXW_F_ARG },
+    { .type = PXW_OUTCOME, .max_body = 3 * PXW_OUTPUT_MAX + SMALL,
+      .must = { PXW_F_OUTCOME },
+      .may = { PXW_F_TEXT, PXW_F_EXIT, PXW_F_WALL_US, PXW_F_CPU_US, PXW_F_PEAK,
+               PXW_F_OUT, PXW_F_ERR, PXW_F_CUT, PXW_F_JSON, PXW_F_QUEUE_US,
+               PXW_F_REASON } },
+    { .type = PXW_STATUS, .max_body = 64 },
+    { .type = PXW_STATUS_IS, .max_body = SMALL,
+      .must = { PXW_F_READY, PXW_F_LEVEL, PXW_F_VERSION },
+      .may = { PXW_F_PYTHON, PXW_F_RUNNING, PXW_F_QUEUED, PXW_F_TEXT } },
+    { .type = PXW_SETUP, .max_body = 1u << 20, .must = { PXW_F_TOKEN },
+      .may = { PXW_F_POOL_DEF }, .many = PXW_F_POOL_DEF },
+    { .type = PXW_WARM, .max_body = PACKET,
+      .must = { PXW_F_SLOTS, PXW_F_MEMORY }, .may = { PXW_F_PRELOAD } },
+    { .type = PXW_WARMED, .max_body = SMALL,
+      .must = { PXW_F_PYTHON, PXW_F_LEVEL } },
+    { .type = PXW_FORK, .max_body = SMALL, .must = { PXW_F_JOB } },
+    { .type = PXW_FORKED, .max_body = SMALL, .must = { PXW_F_JOB },
+      .may = { PXW_F_PID, PXW_F_ERROR } },
+    { .type = PXW_EXITED, .max_body = SMALL,
+      .must = { PXW_F_JOB, PXW_F_WAIT, PXW_F_CPU_US, PXW_F_PEAK } },
+    { .type = PXW_READY, .max_body = 64 },
+    { .type = PXW_FAILED, .max_body = SMALL,
+      .must = { PXW_F_STEP, PXW_F_ERROR } },
+    { .type = PXW_REFUSED, .max_body = SMALL,
+      .must = { PXW_F_REASON, PXW_F_TEXT } },
+    { .type = PXW_STARTED, .max_body = 64 },
+    { .type = PXW_RESULT, .max_body = PXW_OUTPUT_MAX + SMALL,
+      .must = { PXW_F_JSON } },
+};
+
+/* The inside of PXW_F_POOL_DEF. */
+static const struct rule pool_rule = {
+    .max_body = PXW_LIST_MAX + SMALL,
+    .must = { PXW_F_POOL, PXW_F_CONCURRENCY, PXW_F_QUEUE, PXW_F_QUEUE_MS,
+              PXW_F_WALL_MS, PXW_F_CPU_MS, PXW_F_MEMORY, PXW_F_OUTPUT,
+              PXW_F_FILES, PXW_F_THREADS },
+    .may = { PXW_F_PRELOAD },
+};
+
+static void put16(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)value;
+    at[1] = (uint8_t)(value >> 8);
+}
+
+static void put32(uint8_t *at, uint32_t value)
+{
+    put16(at, (uint16_t)value);
+    put16(at + 2, (uint16_t)(value >> 16));
+}
+
+static void put64(uint8_t *at, uint64_t value)
+{
+    put32(at, (uint32_t)value);
+    put32(at + 4, (uint32_t)(value >> 32));
+}
+
+static uint16_t get16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] | at[1] << 8);
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+    return get16(at) | (uint32_t)get16(at + 2) << 16;
+}
+
+static uint64_t get64(const uint8_t *at)
+{
+    return get32(at) | (uint64_t)get32(at + 4) << 32;
+}
+
+static const struct rule *find_rule(uint16_t type)
+{
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        if (rules[i].type == type) {
+            return &rules[i];
+        }
+    }
+    return NULL;
+}
+
+static bool holds(const uint8_t tags[MAX_RULE_TAGS], uint16_t tag)
+{
+    for (size_t i = 0; i < MAX_RULE_TAGS && tags[i] != 0; i++) {
+        if (tags[i] == tag) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t pxw_max_body(uint16_t type)
+{
+    const struct rule *rule = find_rule(type);
+
+    return rule == NULL ? 0 : rule->max_body;
+}
+
+int pxw_get_header(const uint8_t *bytes, struct pxw_header *ret_header)
+{
+    uint16_t type = get16(bytes + 6);
+    uint32_t length = get32(bytes + 8);
+    const struct rule *rule = find_rule(type);
+
+    if (memcmp(bytes, magic, sizeof(magic)) != 0) {
+        return -EPROTO;
+    }
+    if (get16(bytes + 4) != PXW_VERSION) {
+        return -EPROTONOSUPPORT;
+    }
+    if (rule == NULL) {
+        return -EBADMSG;
+    }
+    if (length > rule->max_body) {
+        return -EMSGSIZE;
+    }
+    *ret_header = (struct pxw_header){ .type = type, .length = length };
+    return 0;
+}
+
+static bool has_nul(const struct pxw_field *field)
+{
+    return memchr(field->data, 0, field->size) != NULL;
+}
+
+static bool is_name(const struct pxw_field *field)
+{
+    if (field->size == 0 || field->size > PXW_NAME_MAX) {
+        return false;
+    }
+    for (uint32_t i = 0; i < field->size; i++) {
+        if (field->data[i] < 0x20 || field->data[i] == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool fits_kind(const struct pxw_field *field)
+{
+    switch ((enum kind)kinds[field->tag]) {
+    case KIND_U32:
+        return field->size == 4;
+    case KIND_U64:
+        return field->size == 8;
+    case KIND_TOKEN:
+        return field->size == PXW_TOKEN_BYTES;
+    case KIND_NAME:
+        return is_name(field);
+    case KIND_LIST:
+        return field->size <= PXW_LIST_MAX && !has_nul(field);
+    case KIND_TEXT:
+        return field->size <= PXW_TEXT_MAX && !has_nul(field);
+    case KIND_LINE:
+        return field->size <= PXW_BLOB_MAX && !has_nul(field);
+    case KIND_BLOB:
+        return field->size <= PXW_BLOB_MAX;
+    case KIND_OUTPUT:
+        return field->size <= PXW_OUTPUT_MAX;
+    case KIND_FIELDS:
+        return field->size <= PXW_LIST_MAX + SMALL;
+    case KIND_NONE:
+        break;
+    }
+    return false;
+}
+
+/* Takes the field at *at. 0, or -EBADMSG when it does not fit into the body:
+ * the sizes are compared by subtraction, so that no sum can overflow. */
+static int take_field(const uint8_t *body, size_t size, size_t *at,
+                      struct pxw_field *ret_field)
+{
+    const uint8_t *head = body + *at;
+
+    if (size - *at < PXW_FIELD_HEADER_BYTES || get16(head + 2) != 0
+        || get32(head + 4) > size - *at - PXW_FIELD_HEADER_BYTES) {
+        return -EBADMSG;
+    }
+    *ret_field = (struct pxw_field){
+        .tag = get16(head),
+        .size = get32(head + 4),
+        .data = head + PXW_FIELD_HEADER_BYTES,
+    };
+    *at += PXW_FIELD_HEADER_BYTES + ret_field->size;
+    return 0;
+}
+
+static int accept_field(const struct rule *rule, const struct pxw_field *field,
+                        struct pxw_message *message)
+{
+    struct pxw_field *slot;
+
+    if (field->tag == 0 || field->tag >= PXW_TAGS
+        || (!holds(rule->must, field->tag) && !holds(rule->may, field->tag))) {
+        return field->tag & PXW_OPTIONAL ? 0 : -EBADMSG;
+    }
+    slot = &message->field[field->tag];
+    if (!fits_kind(field)
+        || (slot->data != NULL && field->tag != rule->many)) {
+        return -EBADMSG;
+    }
+    if (slot->data == NULL) {
+        *slot = *field;
+    }
+    return 0;
+}
+
+static int parse(const struct rule *rule, const uint8_t *body, size_t size,
+                 struct pxw_message *ret_message)
+{
+    struct pxw_message message = { .type = rule->type, .body = body,
+                                   .size = size };
+    struct pxw_field field;
+    size_t at = 0;
+
+    if (size > rule->max_body) {
+        return -EBADMSG;
+    }
+    while (at < size) {
+        if (take_field(body, size, &at, &field) != 0
+            || accept_field(rule, &field, &message) != 0) {
+            return -EBADMSG;
+        }
+    }
+    for (size_t i = 0; i < MAX_RULE_TAGS && rule->must[i] != 0; i++) {
+        if (message.field[rule->must[i]].data == NULL) {
+            return -EBADMSG;
+        }
+    }
+    *ret_message = message;
+    return 0;
+}
+
+int pxw_parse(uint16_t type, const uint8_t *body, size_t size,
+              struct pxw_message *ret_message)
+{
+    const struct rule *rule = find_rule(type);
+
+    return rule == NULL ? -EBADMSG : parse(rule, body, size, ret_message);
+}
+
+int pxw_parse_pool(const struct pxw_field *pool,
+                   struct pxw_message *ret_message)
+{
+    return parse(&pool_rule, pool->data, pool->size, ret_message);
+}
+
+uint32_t pxw_u32(const struct pxw_message *message, enum pxw_tag tag,
+                 uint32_t absent)
+{
+    const struct pxw_field *field = &message->field[tag];
+
+    return field->data == NULL ? absent : get32(field->data);
+}
+
+uint64_t pxw_u64(const struct pxw_message *message, enum pxw_tag tag,
+                 uint64_t absent)
+{
+    const struct pxw_field *field = &message->field[tag];
+
+    return field->data == NULL ? absent : get64(field->data);
+}
+
+bool pxw_next(const struct pxw_message *message, size_t *at,
+              struct pxw_field *ret_field)
+{
+    return *at < message->size
+           && take_field(message->body, message->size, at, ret_field) == 0;
+}
+
+/* Room for `more` bytes, or NULL with the writer's error set. */
+static uint8_t *grow(struct pxw_writer *writer, size_t more)
+{
+    size_t need;
+    uint8_t *data;
+
+    if (writer->error != 0) {
+        return NULL;
+    }
+    if (more > UINT32_MAX || writer->size > UINT32_MAX - more) {
+        writer->error = -EMSGSIZE;
+        return NULL;
+    }
+    need = writer->size + more;
+    if (need > writer->capacity) {
+        size_t capacity = need < 512 ? 512 : need + need / 2;
+
+        data = realloc(writer->data, capacity);
+        if (data == NULL) {
+            writer->error = -ENOMEM;
+            return NULL;
+        }
+        writer->data = data;
+        writer->capacity = capacity;
+    }
+    data = writer->data + writer->size;
+    writer->size = need;
+    return data;
+}
+
+void pxw_begin(struct pxw_writer *writer, enum pxw_type type)
+{
+    uint8_t *head;
+
+    writer->size = 0;
+    writer->error = 0;
+    head = grow(writer, PXW_HEADER_BYTES);
+    if (head != NULL) {
+        memcpy(head, magic, sizeof(magic));
+        put16(head + 4, PXW_VERSION);
+        put16(head + 6, (uint16_t)type);
+        put32(head + 8, 0);
+    }
+}
+
+static uint8_t *put_field(struct pxw_writer *writer, enum pxw_tag tag,
+                          size_t size)
+{
+    uint8_t *head;
+
+    if (size > UINT32_MAX - PXW_FIELD_HEADER_BYTES) {
+        writer->error = -EMSGSIZE;
+        return NULL;
+    }
+    head = grow(writer, PXW_FIELD_HEADER_BYTES + size);
+    if (head == NULL) {
+        return NULL;
+    }
+    put16(head, (uint16_t)tag);
+    put16(head + 2, 0);
+    put32(head + 4, (uint32_t)size);
+    return head + PXW_FIELD_HEADER_BYTES;
+}
+
+void pxw_put_bytes(struct pxw_writer *writer, enum pxw_tag tag,
+                   const void *data, size_t size)
+{
+    uint8_t *value = put_field(writer, tag, size);
+
+    if (value != NULL && size > 0) {
+        memcpy(value, data, size);
+    }
+}
+
+void pxw_put_str(struct pxw_writer *writer, enum pxw_tag tag, const char *text)
+{
+    pxw_put_bytes(writer, tag, text, strlen(text));
+}
+
+void pxw_put_u32(struct pxw_writer *writer, enum pxw_tag tag, uint32_t value)
+{
+    uint8_t *at = put_field(writer, tag, 4);
+
+    if (at != NULL) {
+        put32(at, value);
+    }
+}
+
+void pxw_put_u64(struct pxw_writer *writer, enum pxw_tag tag, uint64_t value)
+{
+    uint8_t *at = put_field(writer, tag, 8);
+
+    if (at != NULL) {
+        put64(at, value);
+    }
+}
+
+size_t pxw_put_open(struct pxw_writer *writer, enum pxw_tag tag)
+{
+    (void)put_field(writer, tag, 0); /* a failure shows in pxw_end() */
+    return writer->size;
+}
+
+void pxw_put_close(struct pxw_writer *writer, size_t open)
+{
+    if (writer->error == 0) {
+        put32(writer->data + open - 4, (uint32_t)(writer->size - open));
+    }
+}
+
+int pxw_end(struct pxw_writer *writer)
+{
+    uint32_t length;
+    uint16_t type;
+
+    if (writer->error != 0) {
+        return writer->error;
+    }
+    length = (uint32_t)(writer->size - PXW_HEADER_BYTES);
+    type = get16(writer->data + 6);
+    if (length > pxw_max_body(type)) {
+        writer->error = -EMSGSIZE;
+        return writer->error;
+    }
+    put32(writer->data + 8, length);
+    return 0;
+}
+
+void pxw_writer_free(struct pxw_writer *writer)
+{
+    free(writer->data);
+    *writer = (struct pxw_writer){ 0 };
+}
+
+void pxw_patch_u32(const struct pxw_message *message, enum pxw_tag tag,
+                   uint32_t value)
+{
+    put32((uint8_t *)message->field[tag].data, value);
+}
+
+void pxw_patch_u64(const struct pxw_message *message, enum pxw_tag tag,
+                   uint64_t value)
+{
+    put64((uint8_t *)message->field[tag].data, value);
+}
+
+const char *pxw_outcome_name(enum pxw_outcome outcome)
+{
+    static const struct
+    {
+        enum pxw_outcome outcome;
+        const char *name;
+    } names[] = {
+        { PXW_NOT_ACCEPTABLE, "refused" },
+        { PXW_DONE, "done" },
+        { PXW_EXITED_NONZERO, "exit" },
+        { PXW_OUT_OF_WALL, "time" },
+        { PXW_OUT_OF_CPU, "cpu" },
+        { PXW_OUT_OF_MEMORY, "memory" },
+        { PXW_OUT_OF_OUTPUT, "output" },
+        { PXW_OUT_OF_PROCESSES, "processes" },
+        { PXW_SIGNALLED, "signal" },
+        { PXW_BUSY, "busy" },
+        { PXW_ABSENT, "absent" },
+        { PXW_LOST, "lost" },
+        { PXW_BROKEN, "broken" },
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (names[i].outcome == outcome) {
+            return names[i].name;
+        }
+    }
+    return "broken";
+}

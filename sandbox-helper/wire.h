@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The one protocol of mod_pyexec: module, keeper, zygote and job speak it.
+ * Compiled into all of them, into the tests and the fuzzers; knows neither
+ * APR nor libevent nor Python. Everything received is treated as hostile.
+ *
+ * A frame is a header and a body. All integers are little-endian.
+ *
+ *      0        4         6        8            12
+ *      +--------+---------+--------+------------+------ - -
+ *      | "PYXW" | version |  type  |   length   | body, `length` bytes
+ *      +--------+---------+--------+------------+------ - -
+ *        4 bytes   u16       u16       u32
+ *
+ * A body is a row of fields, in any order:
+ *
+ *      0       2       4         8
+ *      +-------+-------+---------+------ - -
+ *      |  tag  |   0   |  size   | value, `size` bytes
+ *      +-------+-------+---------+------ - -
+ *         u16     u16     u32
+ *
+ * Who says what on which channel, and when:
+ *
+ *   listening Unix stream socket: module -> keeper, one connection a request
+ *     HELLO    module: the token; always first, answered by nothing
+ *     RUN      module: one run          -> OUTCOME, then the keeper closes
+ *     STATUS   module: how are you      -> STATUS_IS, then the keeper closes
+ *     Closing the connection before the answer cancels the run.
+ *
+ *   lifeline (pipe or file): module or administrator -> keeper
+ *     SETUP    once, at the start; afterwards the pipe stays open and silent,
+ *              and its end of file means that httpd is gone
+ *
+ *   fork channel (SOCK_SEQPACKET, one frame a packet): keeper <-> zygote
+ *     WARM     keeper: what to preload  -> WARMED, after the self-test held
+ *     FORK     keeper, with four descriptors: stdin (a pipe's read end),
+ *              stdout, stderr, report (pipes' write ends)
+ *                                       -> FORKED, with the job's pidfd, or
+ *                                          with ERROR and no descriptor
+ *     EXITED   zygote: a job was reaped
+ *
+ *   job's stdin (pipe): keeper -> job
+ *     RUN      the frame as the keeper got it, its limits brought down to the
+ *              ceilings; the bytes after it are what the script reads as stdin
+ *
+ *   job's report (pipe): job -> keeper
+ *     READY    confined, warm, waiting for RUN
+ *     FAILED   a step of the confinement failed; the job ends
+ *     REFUSED  the source is not acceptable; the job ends
+ *     STARTED  user code runs from here on: nothing that follows is believed
+ *              to be more than bytes chosen by the script
+ *     RESULT   what the called function returned, as JSON text
+ *
+ * Version rule: the version is raised when an old reader would misread a
+ * frame. A reader refuses any other version. Within a version, types and
+ * tags are only ever added; a tag with PXW_OPTIONAL set may be skipped by a
+ * reader that does not know it, any other unknown tag is a violation.
+ *
+ * On a violation (bad magic or version, unknown or unexpected type, length
+ * above the type's maximum, malformed or missing field) the reader closes the
+ * channel and the run is PXW_BROKEN; nothing of the frame is used.
+ */
+#ifndef PYEXEC_WIRE_H
+#define PYEXEC_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PXW_VERSION 1
+#define PXW_HEADER_BYTES 12
+#define PXW_FIELD_HEADER_BYTES 8
+#define PXW_OPTIONAL 0x8000u
+
+/* 32 random bytes that only httpd and the keeper know. */
+#define PXW_TOKEN_BYTES 32
+/* Names of pools, tenants, modules: long enough for any host name. */
+#define PXW_NAME_MAX 255
+/* A message for a person; more is cut by the writer. */
+#define PXW_TEXT_MAX 4096
+/* A list of names, one a line. */
+#define PXW_LIST_MAX (64u << 10)
+/* Source, stdin, arguments: bounded by the largest request body (below). */
+#define PXW_BLOB_MAX (64u << 20)
+/* Captured output per stream, and a result. */
+#define PXW_OUTPUT_MAX (16u << 20)
+
+/* Requests are even, answers and notices odd. */
+enum pxw_type
+{
+    PXW_HELLO = 2,
+    PXW_RUN = 4,
+    PXW_OUTCOME = 5,
+    PXW_STATUS = 6,
+    PXW_STATUS_IS = 7,
+    PXW_SETUP = 8,
+    PXW_WARM = 16,
+    PXW_WARMED = 17,
+    PXW_FORK = 18,
+    PXW_FORKED = 19,
+    PXW_EXITED = 21,
+    PXW_READY = 33,
+    PXW_FAILED = 35,
+    PXW_REFUSED = 37,
+    PXW_STARTED = 39,
+    PXW_RESULT = 41,
+};
+
+/* The fields. The comment names the type; rules per frame are in wire.c. */
+enum pxw_tag
+{
+    PXW_F_TOKEN = 1,      /* bytes, exactly PXW_TOKEN_BYTES */
+
+    /* a run */
+    PXW_F_POOL = 2,       /* name */
+    PXW_F_TENANT = 3,     /* name */
+    PXW_F_SOURCE = 4,     /* bytes: UTF-8 text without NUL */
+    PXW_F_STDIN = 5,      /* bytes; absent: empty */
+    PXW_F_ARG = 6,        /* text without NUL, repeated: sys.argv[1:] */
+    PXW_F_IMPORTS = 7,    /* list: what may be imported; absent: anything */
+    PXW_F_FORBID = 8,     /* u32: PXW_FORBID_… */
+    PXW_F_WALL_MS = 9,    /* u32 */
+    PXW_F_CPU_MS = 10,    /* u32 */
+    PXW_F_MEMORY = 11,    /* u64 bytes on top of the warm interpreter */
+    PXW_F_OUTPUT = 12,    /* u32 bytes kept per stream */
+    PXW_F_FILES = 13,     /* u32 open descriptors */
+    PXW_F_THREADS = 14,   /* u32 threads, the main one included */
+
+    /* what became of it */
+    PXW_F_OUTCOME = 20,   /* u32: enum pxw_outcome */
+    PXW_F_TEXT = 21,      /* text for a person: why it was refused or failed */
+    PXW_F_EXIT = 22,      /* u32: exit status 0..255, or 256 + signal */
+    PXW_F_WALL_US = 23,   /* u64 */
+    PXW_F_CPU_US = 24,    /* u64 */
+    PXW_F_PEAK = 25,      /* u64 bytes, resident, at most */
+    PXW_F_OUT = 26,       /* bytes: stdout */
+    PXW_F_ERR = 27,       /* bytes: stderr */
+    PXW_F_CUT = 28,       /* u32: PXW_CUT_… */
+    PXW_F_JSON = 29,      /* bytes: the result, not believed to be JSON */
+    PXW_F_QUEUE_US = 30,  /* u64: waited for a slot */
+    PXW_F_REASON = 31,    /* u32: enum pxw_reason */
+
+    /* set-up */
+    PXW_F_POOL_DEF = 40,  /* body of fields, repeated: one pool */
+    PXW_F_PRELOAD = 41,   /* list of modules */
+    PXW_F_SLOTS = 42,     /* u32: jobs alive at the same time, standby too */
+    PXW_F_CONCURRENCY = 43, /* u32: runs at the same time */
+    PXW_F_QUEUE = 44,     /* u32: runs that may wait */
+    PXW_F_QUEUE_MS = 45,  /* u32: how long one may wait */
+
+    /* fork channel */
+    PXW_F_JOB = 50,       /* u64: the keeper's number for a job */
+    PXW_F_PID = 51,       /* u32: in the keeper's PID namespace */
+    PXW_F_ERROR = 52,     /* u32: errno */
+    PXW_F_WAIT = 53,      /* u32: wait status as wait4(2) gave it */
+    PXW_F_PYTHON = 54,    /* name: the interpreter's version */
+    PXW_F_STEP = 55,      /* name: which step failed */
+
+    /* status */
+    PXW_F_LEVEL = 60,     /* name: isolation level */
+    PXW_F_VERSION = 61,   /* name: the helper's version */
+    PXW_F_READY = 62,     /* u32: 1 when runs can be served */
+    PXW_F_RUNNING = 63,   /* u32 */
+    PXW_F_QUEUED = 64,    /* u32 */
+
+    PXW_TAGS = 65
+};
+
+/* PXW_F_FORBID: what the source check and the run-time hooks refuse. */
+enum pxw_forbid
+{
+    PXW_FORBID_OS_SYSTEM = 1u << 0,  /* os.system by any name */
+    PXW_FORBID_SHELL = 1u << 1,      /* shell=True of subprocess */
+    PXW_FORBID_OPEN_WRITE = 1u << 2, /* open() in a writing mode */
+    /* Run-time half of the same list: import and audit hooks. */
+    PXW_FORBID_AT_RUN_TIME = 1u << 3,
+};
+
+enum pxw_cut
+{
+    PXW_CUT_OUT = 1u << 0,
+    PXW_CUT_ERR = 1u << 1,
+};
+
+/* Why source was refused (PXW_F_REASON). */
+enum pxw_reason
+{
+    PXW_REASON_POLICY = 1,
+    PXW_REASON_SYNTAX = 2,
+    PXW_REASON_LIMIT = 3,  /* too deep or too large to be checked */
+};
+
+/* What became of a run. Below PXW_BUSY: a result of the user's program.
+ * From PXW_BUSY on: a failure of the service. Unexplained is BROKEN. */
+enum pxw_outcome
+{
+    PXW_NOT_ACCEPTABLE = 1, /* refused before it ran */
+    PXW_DONE = 2,           /* exit status 0 */
+    PXW_EXITED_NONZERO = 3, /* an uncaught exception included */
+    PXW_OUT_OF_WALL = 4,
+    PXW_OUT_OF_CPU = 5,
+    PXW_OUT_OF_MEMORY = 6,
+    PXW_OUT_OF_OUTPUT = 7,
+    PXW_OUT_OF_PROCESSES = 8,
+    PXW_SIGNALLED = 9,      /* by itself: abort, segmentation fault, … */
+
+    PXW_BUSY = 32,          /* no capacity, try again */
+    PXW_ABSENT = 33,        /* no helper there; never sent, only concluded */
+    PXW_LOST = 34,          /* its zygote or keeper died under it */
+    PXW_BROKEN = 35,        /* a fault of ours */
+};
+
+struct pxw_header
+{
+    uint16_t type;
+    uint32_t length;
+};
+
+struct pxw_field
+{
+    uint16_t tag;
+    uint32_t size;
+    const uint8_t *data;  /* NULL: absent */
+};
+
+/* A body that was found to be well formed. Points into the caller's bytes. */
+struct pxw_message
+{
+    uint16_t type;
+    const uint8_t *body;
+    size_t size;
+    struct pxw_field field[PXW_TAGS];  /* repeated ones: the first */
+};
+
+/* Takes PXW_HEADER_BYTES. Returns 0, or -EPROTO (not ours), -EPROTONOSUPPORT
+ * (another version), -EBADMSG (unknown type), -EMSGSIZE (length above the
+ * type's maximum: nothing need be allocated to find that out). */
+int pxw_get_header(const uint8_t *bytes, struct pxw_header *ret_header);
+
+/* The largest body that frames of this type may have; 0: no such type. */
+uint32_t pxw_max_body(uint16_t type);
+
+/* Checks a whole body against the rules of its type and finds its fields.
+ * Returns 0 or -EBADMSG; *ret_message is then untouched. */
+int pxw_parse(uint16_t type, const uint8_t *body, size_t size,
+              struct pxw_message *ret_message);
+
+/* The same for the value of PXW_F_POOL_DEF. */
+int pxw_parse_pool(const struct pxw_field *pool,
+                   struct pxw_message *ret_message);
+
+/* Values of a parsed message; `absent` where the field is not there. */
+uint32_t pxw_u32(const struct pxw_message *message, enum pxw_tag tag,
+                 uint32_t absent);
+uint64_t pxw_u64(const struct pxw_message *message, enum pxw_tag tag,
+                 uint64_t absent);
+static inline bool pxw_has(const struct pxw_message *message, enum pxw_tag tag)
+{
+    return message->field[tag].data != NULL;
+}
+
+/* Walks all fields of a parsed message: start with *at = 0. False: no more. */
+bool pxw_next(const struct pxw_message *message, size_t *at,
+              struct pxw_field *ret_field);
+
+/* A frame being written. Zero it, or pxw_begin() on one that was freed. All
+ * pxw_put_… are no-ops after the first failure, which pxw_end() returns. */
+struct pxw_writer
+{
+    uint8_t *data;  /* malloc; the frame with its header */
+    size_t size;
+    size_t capacity;
+    int error;
+};
+
+void pxw_begin(struct pxw_writer *writer, enum pxw_type type);
+void pxw_put_bytes(struct pxw_writer *writer, enum pxw_tag tag,
+                   const void *data, size_t size);
+void pxw_put_str(struct pxw_writer *writer, enum pxw_tag tag, const char *text);
+void pxw_put_u32(struct pxw_writer *writer, enum pxw_tag tag, uint32_t value);
+void pxw_put_u64(struct pxw_writer *writer, enum pxw_tag tag, uint64_t value);
+/* A field that holds fields: everything put between the two is inside. */
+size_t pxw_put_open(struct pxw_writer *writer, enum pxw_tag tag);
+void pxw_put_close(struct pxw_writer *writer, size_t open);
+/* 0, -ENOMEM, or -EMSGSIZE when the body or a field is above its maximum. */
+int pxw_end(struct pxw_writer *writer);
+void pxw_writer_free(struct pxw_writer *writer);
+
+/* Overwrites the value of a u32 or u64 field of a parsed message in place
+ * (the bytes must be the caller's to write): how the keeper brings limits
+ * down before it hands the frame on. The field must be there. */
+void pxw_patch_u32(const struct pxw_message *message, enum pxw_tag tag,
+                   uint32_t value);
+void pxw_patch_u64(const struct pxw_message *message, enum pxw_tag tag,
+                   uint64_t value);
+
+/* The outcome's name as `usage.ended_by`, logs and metrics show it. */
+const char *pxw_outcome_name(enum pxw_outcome outcome);
+static inline bool pxw_outcome_is_ours(enum pxw_outcome outcome)
+{
+    return outcome >= PXW_BUSY;
+}
+
+#endif
