@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Builds the private root. It holds the interpreter's library trees, the
+ * shared libraries, time zones, the C.UTF-8 locale and four devices, and
+ * nothing that tells about this machine: /etc is made here, not bound.
+ *
+ * mount_setattr(2) sets the flags, because it only ever adds them: a classic
+ * remount inside a user namespace fails when it would clear a locked one.
+ */
+#include "jail_mounts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/mount.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+/* Any directory that every system has: the new root is built over it and
+ * nothing else in this mount namespace will ever look there. */
+#define BUILD_AT "/tmp"
+
+/* Directories, stubs and links only: a few pages. */
+#define ROOT_OPTIONS "mode=0755,size=256k,nr_inodes=1024"
+
+/* 64 entries of update-alternatives are more than any system has libraries. */
+#define MAX_ALTERNATIVES 64
+
+enum need
+{
+    NEEDED,
+    IF_THERE,
+};
+
+/* What is bound, read-only. */
+static const struct
+{
+    const char *path;
+    enum need need;
+} trees[] = {
+    { PYEXEC_PYTHON_STDLIB, NEEDED },
+    { PYEXEC_MULTIARCH_LIBDIR, NEEDED },
+    { "/usr/lib/python3", IF_THERE },       /* Debian's python3-* packages */
+    { PYEXEC_PYTHON_SITE, IF_THERE },       /* the administrator's own */
+    { "/usr/share/zoneinfo", IF_THERE },
+    { "/usr/lib/locale/C.utf8", IF_THERE },
+};
+
+/* /dev/full is the one that no Landlock rule grants: the self-test tries it. */
+static const char *const devices[] = {
+    "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/full",
+};
+
+/* Files that libc looks at. They say no more than that there is one user: the
+ * one that a job, whose user namespace maps nobody, sees itself as. */
+static const struct
+{
+    const char *path;
+    const char *text;
+} stubs[] = {
+    { "/etc/passwd", "sandbox:x:65534:65534::" JAIL_HOME ":/nonexistent\n" },
+    { "/etc/group", "sandbox:x:65534:\n" },
+    { "/etc/hosts", "127.0.0.1 localhost\n" },
+};
+
+static const char *const directories[] = { "/tmp", JAIL_HOME, "/etc", "/dev" };
+
+static int set_flags(const char *path, unsigned int at_flags, uint64_t flags)
+{
+    struct mount_attr attr = { .attr_set = flags };
+
+    if (syscall(SYS_mount_setattr, AT_FDCWD, path, at_flags, &attr,
+                sizeof(attr)) != 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+static int join(char *out, size_t size, const char *path)
+{
+    int length = snprintf(out, size, "%s%s", BUILD_AT, path);
+
+    return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
+}
+
+/* Makes the directories above `path` (which is below BUILD_AT) and, if
+ * `itself`, the last one too. */
+static int make_directories(char *path, bool itself)
+{
+    for (char *at = path + strlen(BUILD_AT) + 1; *at != '\0'; at++) {
+        if (*at == '/') {
+            *at = '\0';
+            if (mkdir(path, 0755) != 0 && errno != EEXIST) {
+                return -errno;
+            }
+            *at = '/';
+        }
+    }
+    if (itself && mkdir(path, 0755) != 0 && errno != EEXIST) {
+        return -errno;
+    }
+    return 0;
+}
+
+static int make_file(const char *path, const char *text)
+{
+    CLEANUP_FD int fd = -1;
+    char at[PATH_MAX];
+    size_t size = strlen(text);
+    int rv = join(at, sizeof(at), path);
+
+    if (rv == 0) {
+        rv = make_directories(at, false);
+    }
+    if (rv != 0) {
+        return rv;
+    }
+    fd = open(at, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    if (fd < 0) {
+        return -errno;
+    }
+    return write(fd, text, size) == (ssize_t)size ? 0 : -EIO;
+}
+
+/* An alias in the source (a symlink) is resolved: what is bound is the real
+ * tree, under the name by which the interpreter asks for it. */
+static int bind_tree(const char *path, uint64_t flags)
+{
+    char at[PATH_MAX];
+    struct stat st;
+    int rv = join(at, sizeof(at), path);
+
+    if (rv != 0) {
+        return rv;
+    }
+    if (stat(path, &st) != 0) {
+        return -errno;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        rv = make_directories(at, true);
+    }
+    else {
+        rv = make_file(path, "");
+    }
+    if (rv != 0) {
+        return rv;
+    }
+    if (mount(path, at, NULL, MS_BIND | MS_REC, NULL) != 0) {
+        return -errno;
+    }
+    return set_flags(at, AT_RECURSIVE, flags);
+}
+
+static int bind_trees(void)
+{
+    for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++) {
+        int rv = bind_tree(trees[i].path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+                                              | MOUNT_ATTR_NODEV);
+
+        if (rv != 0 && !(rv == -ENOENT && trees[i].need == IF_THERE)) {
+            return rv;
+        }
+    }
+    for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+        int rv = bind_tree(devices[i], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+                                           | MOUNT_ATTR_NOEXEC);
+
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    return 0;
+}
+
+/* A link with the target it has outside. */
+static int copy_link(const char *path)
+{
+    char at[PATH_MAX];
+    char target[PATH_MAX];
+    ssize_t length = readlink(path, target, sizeof(target) - 1);
+    int rv;
+
+    if (length < 0) {
+        return errno == ENOENT || errno == EINVAL ? 0 : -errno;
+    }
+    target[length] = '\0';
+    rv = join(at, sizeof(at), path);
+    if (rv == 0) {
+        rv = make_directories(at, false);
+    }
+    if (rv == 0 && symlink(target, at) != 0) {
+        rv = -errno;
+    }
+    return rv;
+}
+
+static void close_dir(DIR **dir)
+{
+    if (*dir != NULL) {
+        (void)closedir(*dir); /* fails for a bad stream only */
+    }
+}
+
+/* Debian finds libblas.so.3 through /etc/alternatives: without its links
+ * numpy does not load. Only those of shared libraries are copied. */
+static int copy_alternatives(void)
+{
+    static const char where[] = "/etc/alternatives";
+    CLEANUP(close_dir) DIR *dir = opendir(where);
+    const struct dirent *entry;
+    int copied = 0;
+    int rv = 0;
+
+    if (dir == NULL) {
+        return errno == ENOENT ? 0 : -errno;
+    }
+    while (rv == 0 && (entry = readdir(dir)) != NULL) {
+        char path[PATH_MAX];
+
+        if (strncmp(entry->d_name, "lib", 3) != 0
+            || strstr(entry->d_name, ".so.") == NULL) {
+            continue;
+        }
+        if (++copied > MAX_ALTERNATIVES) {
+            return -E2BIG;
+        }
+        (void)snprintf(path, sizeof(path), "%s/%s", where, entry->d_name);
+        rv = copy_link(path);
+    }
+    return rv;
+}
+
+static int fill_etc(void)
+{
+    int rv = copy_alternatives();
+
+    if (rv == 0) {
+        rv = copy_link("/etc/localtime");
+    }
+    for (size_t i = 0; rv == 0 && i < sizeof(stubs) / sizeof(stubs[0]); i++) {
+        rv = make_file(stubs[i].path, stubs[i].text);
+    }
+    if (rv == 0) {
+        rv = bind_tree("/etc/ld.so.cache", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+                                               | MOUNT_ATTR_NODEV);
+        /* Without a cache the loader searches its default directories. */
+        rv = rv == -ENOENT ? 0 : rv;
+    }
+    /* The loader's default directories, where /usr is merged. */
+    if (rv == 0 && symlink("usr/lib", BUILD_AT "/lib") != 0) {
+        rv = -errno;
+    }
+    return rv;
+}
+
+static int make_tmpfs(void)
+{
+    /* Nothing done here may reach the other mount namespaces. */
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
+        || mount("sandbox", BUILD_AT, "tmpfs", MS_NOSUID | MS_NODEV,
+                 ROOT_OPTIONS) != 0) {
+        return -errno;
+    }
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+        char at[PATH_MAX];
+        int rv = join(at, sizeof(at), directories[i]);
+
+        if (rv == 0) {
+            rv = make_directories(at, true);
+        }
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    return 0;
+}
+
+/* pivot_root(2): "." twice stacks the old root on the new one, so that no
+ * directory for it is needed. */
+static int change_root(void)
+{
+    if (chdir(BUILD_AT) != 0 || syscall(SYS_pivot_root, ".", ".") != 0
+        || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+int jail_mounts_enter(const char **ret_step)
+{
+    mode_t mask = umask(022);
+    int rv;
+
+    *ret_step = "make the root file system";
+    rv = make_tmpfs();
+    if (rv == 0) {
+        *ret_step = "bind the interpreter's trees and devices";
+        rv = bind_trees();
+    }
+    if (rv == 0) {
+        *ret_step = "fill /etc";
+        rv = fill_etc();
+    }
+    if (rv == 0) {
+        *ret_step = "change the root";
+        rv = change_root();
+    }
+    if (rv == 0) {
+        *ret_step = "make the root read-only";
+        rv = set_flags("/", 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+                                   | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    }
+    if (rv == 0) {
+        *ret_step = "go to " JAIL_HOME;
+        rv = chdir(JAIL_HOME) == 0 ? 0 : -errno;
+    }
+    (void)umask(mask); /* cannot fail */
+    return rv;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Builds and applies the Landlock ruleset. Every right that the running
+ * kernel knows is handled, that is, denied unless granted; granted are
+ * reading files and directories below the library trees and the devices,
+ * never EXECUTE (dlopen does not need it, execve does). landlock(7) says
+ * which ABI knows which right; the tables follow it. The constants are our
+ * own because the build machine's headers may be older than its kernel.
+ */
+#include "job_landlock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+/* The numbers are the same on every architecture. */
+#define CALL_CREATE_RULESET 444
+#define CALL_ADD_RULE 445
+#define CALL_RESTRICT_SELF 446
+
+#define CREATE_RULESET_VERSION 1u
+#define RULE_PATH_BENEATH 1
+
+#define FS_READ_FILE (1ull << 2)
+#define FS_READ_DIR (1ull << 3)
+
+struct ruleset_attr
+{
+    uint64_t handled_access_fs;
+    uint64_t handled_access_net;
+    uint64_t scoped;
+};
+
+struct path_beneath
+{
+    uint64_t allowed_access;
+    int32_t parent_fd;
+} __attribute__((packed));
+
+/* What each ABI can handle, and how much of ruleset_attr it reads. */
+static const struct
+{
+    uint64_t fs;
+    uint64_t net;
+    uint64_t scoped;
+    size_t size;
+} abis[] = {
+    { (1ull << 13) - 1, 0, 0, 8 },   /* 1: execute … make_sym */
+    { (1ull << 14) - 1, 0, 0, 8 },   /* 2: refer */
+    { (1ull << 15) - 1, 0, 0, 8 },   /* 3: truncate */
+    { (1ull << 15) - 1, 3, 0, 16 },  /* 4: bind and connect TCP */
+    { (1ull << 16) - 1, 3, 0, 16 },  /* 5: ioctl on devices */
+    { (1ull << 16) - 1, 3, 3, 24 },  /* 6: abstract sockets, signals */
+};
+
+/* What a job may read. A path that is not there grants nothing; "/" grants
+ * listing of the root itself through READ_DIR only, and so to every empty
+ * directory in it. */
+static const struct
+{
+    const char *path;
+    uint64_t access;
+} grants[] = {
+    { "/", FS_READ_DIR },
+    { "/usr", FS_READ_FILE | FS_READ_DIR },
+    { "/opt", FS_READ_FILE | FS_READ_DIR },
+    { "/etc", FS_READ_FILE | FS_READ_DIR },
+    { "/dev/null", FS_READ_FILE },
+    { "/dev/zero", FS_READ_FILE },
+    { "/dev/random", FS_READ_FILE },
+    { "/dev/urandom", FS_READ_FILE },
+};
+
+static int grant(int ruleset, const char *path, uint64_t access)
+{
+    CLEANUP_FD int fd = open(path, O_PATH | O_CLOEXEC);
+    struct path_beneath rule = { .allowed_access = access, .parent_fd = fd };
+
+    if (fd < 0) {
+        return errno == ENOENT ? 0 : -errno;
+    }
+    if (syscall(CALL_ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0) != 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+int job_landlock_build(void)
+{
+    const long known = (long)(sizeof(abis) / sizeof(abis[0]));
+    long abi = syscall(CALL_CREATE_RULESET, NULL, 0, CREATE_RULESET_VERSION);
+    CLEANUP_FD int ruleset = -1;
+    struct ruleset_attr attr;
+
+    if (abi < 1) {
+        return abi < 0 ? -errno : -ENOSYS;
+    }
+    if (abi > known) {
+        abi = known;
+    }
+    attr = (struct ruleset_attr){
+        .handled_access_fs = abis[abi - 1].fs,
+        .handled_access_net = abis[abi - 1].net,
+        .scoped = abis[abi - 1].scoped,
+    };
+    ruleset = (int)syscall(CALL_CREATE_RULESET, &attr, abis[abi - 1].size, 0);
+    if (ruleset < 0) {
+        return -errno;
+    }
+    for (size_t i = 0; i < sizeof(grants) / sizeof(grants[0]); i++) {
+        int rv = grant(ruleset, grants[i].path, grants[i].access);
+
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    return steal_fd(&ruleset);
+}
+
+int job_landlock_restrict(int ruleset_fd)
+{
+    if (syscall(CALL_RESTRICT_SELF, ruleset_fd, 0) != 0) {
+        return -errno;
+    }
+    return 0;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Landlock: what of the private root a job may read, and that it may do
+ * nothing else to files, TCP ports, abstract sockets and foreign processes.
+ */
+#ifndef PYEXEC_JOB_LANDLOCK_H
+#define PYEXEC_JOB_LANDLOCK_H
+
+/* In the zygote, inside the private root: builds the ruleset. Returns its
+ * descriptor (close-on-exec, the caller's) or a negative errno; -ENOSYS or
+ * -EOPNOTSUPP: this kernel has no Landlock. */
+int job_landlock_build(void);
+
+/* In the job: restricts the calling thread for good. no_new_privs must be
+ * set. Returns 0 or a negative errno. */
+int job_landlock_restrict(int ruleset_fd);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * setrlimit(2) for jobs. The wall clock and the amount of output are the
+ * keeper's; what a limit here ends shows in the wait status.
+ */
+#include "job_limits.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/resource.h>
+
+/* What python3 has from an ordinary shell: deep C recursion behaves alike. */
+#define STACK_BYTES (8u << 20)
+/* Queued signals and timers: enough for any honest use. */
+#define SIGNALS 64
+
+static int set(int resource, rlim_t value)
+{
+    struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
+
+    return setrlimit((__rlimit_resource_t)resource, &limit) == 0 ? 0 : -errno;
+}
+
+int job_limits_close(void)
+{
+    static const struct
+    {
+        int resource;
+        rlim_t value;
+    } closed[] = {
+        { RLIMIT_CORE, 0 },      /* no memory image anywhere */
+        { RLIMIT_FSIZE, 0 },     /* output goes to pipes, files stay as is */
+        { RLIMIT_MEMLOCK, 0 },
+        { RLIMIT_MSGQUEUE, 0 },
+        { RLIMIT_NICE, 0 },
+        { RLIMIT_RTPRIO, 0 },
+        { RLIMIT_LOCKS, 0 },
+        { RLIMIT_SIGPENDING, SIGNALS },
+        { RLIMIT_STACK, STACK_BYTES },
+    };
+
+    for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++) {
+        int rv = set(closed[i].resource, closed[i].value);
+
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    return 0;
+}
+
+int job_limits_apply(const struct job_limits *limits)
+{
+    /* RLIMIT_CPU counts whole seconds; rounding up never cuts a run short. */
+    int rv = set(RLIMIT_CPU, (limits->cpu_ms + 999) / 1000);
+
+    if (rv == 0) {
+        rv = set(RLIMIT_AS, limits->address_bytes);
+    }
+    if (rv == 0) {
+        rv = set(RLIMIT_NOFILE, limits->files);
+    }
+    if (rv == 0) {
+        /* Counted in the job's own user namespace: this run's threads only. */
+        rv = set(RLIMIT_NPROC, limits->threads);
+    }
+    return rv;
+}

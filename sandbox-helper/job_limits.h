@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Resource limits of a job: those every job has from the start, and those of
+ * the one run it is given. Hard equals soft throughout: nothing can be raised.
+ */
+#ifndef PYEXEC_JOB_LIMITS_H
+#define PYEXEC_JOB_LIMITS_H
+
+#include <stdint.h>
+
+struct job_limits
+{
+    uint64_t address_bytes;  /* whole address space, warm interpreter included */
+    uint32_t cpu_ms;
+    uint32_t files;
+    uint32_t threads;
+};
+
+/* In the job, before it is confined further: everything that no run needs.
+ * Returns 0 or a negative errno. */
+int job_limits_close(void);
+
+/* In the job, once the run is known; may run under the filter. Returns 0 or
+ * a negative errno. */
+int job_limits_apply(const struct job_limits *limits);
+
+#endif

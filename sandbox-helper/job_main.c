@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The ordered list of steps between fork and user code. If one fails, the job
+ * says which and ends: nothing runs. Runs in the job, at first with the
+ * zygote's rights, at the end with none.
+ */
+#include "job_main.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fdio.h"
+#include "job_caps.h"
+#include "job_landlock.h"
+#include "job_limits.h"
+#include "job_seccomp.h"
+#include "job_selftest.h"
+#include "py_check.h"
+#include "py_hooks.h"
+#include "py_run.h"
+#include "py_runtime.h"
+#include "wire.h"
+
+/* Where the report goes: moves to JOB_FD_REPORT with the other descriptors. */
+static int report;
+
+static int leave_session(const struct job_start *start)
+{
+    (void)start;
+    return setsid() < 0 ? -errno : 0;
+}
+
+/* A user namespace of the job's own, without any id mapped: it has no power
+ * over the zygote's namespaces, and RLIMIT_NPROC counts this job only. */
+static int leave_user_namespace(const struct job_start *start)
+{
+    (void)start;
+    return unshare(CLONE_NEWUSER) != 0 ? -errno : 0;
+}
+
+static int close_limits(const struct job_start *start)
+{
+    (void)start;
+    return job_limits_close();
+}
+
+static int drop_capabilities(const struct job_start *start)
+{
+    (void)start;
+    return job_caps_reduce(0);
+}
+
+static int forbid_privileges(const struct job_start *start)
+{
+    (void)start;
+    /* The zygote has set the first one already; it cannot be unset. */
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+                   || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0
+               ? -errno
+               : 0;
+}
+
+/* After the changes of credentials, which may clear it. The zygote's pidfd
+ * tells whether it died before: getppid() is 0 across PID namespaces. */
+static int follow_zygote(const struct job_start *start)
+{
+    struct pollfd zygote = { .fd = start->zygote, .events = POLLIN };
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0
+        || poll(&zygote, 1, 0) < 0) {
+        return -errno;
+    }
+    return zygote.revents == 0 ? 0 : -ESRCH;
+}
+
+static int restrict_files(const struct job_start *start)
+{
+    return job_landlock_restrict(start->landlock);
+}
+
+/* Nothing is left open but the job's own four. Python keeps none of its own:
+ * it was started with these numbers being pipes. */
+static int take_descriptors(const struct job_start *start)
+{
+    for (int fd = 0; fd < JOB_FDS; fd++) {
+        if (dup2(start->fds[fd], fd) != fd) {
+            return -errno;
+        }
+    }
+    report = JOB_FD_REPORT;
+    return close_range(JOB_FDS, ~0u, 0) != 0 ? -errno : 0;
+}
+
+static int reset_signals(const struct job_start *start)
+{
+    sigset_t none;
+
+    (void)start;
+    (void)sigemptyset(&none);
+    (void)umask(022); /* what python3 has from a shell */
+    return sigprocmask(SIG_SETMASK, &none, NULL) != 0 ? -errno : 0;
+}
+
+static int refresh_interpreter(const struct job_start *start)
+{
+    (void)start;
+    py_runtime_refresh();
+    return 0;
+}
+
+/* Last: it refuses what the other steps need. */
+static int filter_calls(const struct job_start *start)
+{
+    (void)start;
+    return job_seccomp_attach();
+}
+
+static const struct
+{
+    const char *name;
+    int (*run)(const struct job_start *start);
+} steps[] = {
+    { "leave the session", leave_session },
+    { "leave the user namespace", leave_user_namespace },
+    { "close resource limits", close_limits },
+    { "drop capabilities", drop_capabilities },
+    { "forbid new privileges", forbid_privileges },
+    { "follow the zygote's death", follow_zygote },
+    { "restrict files by Landlock", restrict_files },
+    { "take descriptors", take_descriptors },
+    { "reset signals", reset_signals },
+    { "refresh the interpreter", refresh_interpreter },
+    { "filter system calls", filter_calls },
+};
+
+/* Sends a frame and frees it. A keeper that is gone needs no answer. */
+static void tell(struct pxw_writer *frame)
+{
+    if (pxw_end(frame) == 0) {
+        (void)fdio_write_full(report, frame->data, frame->size, -1);
+    }
+    pxw_writer_free(frame);
+}
+
+static void tell_plain(enum pxw_type type)
+{
+    struct pxw_writer frame = { 0 };
+
+    pxw_begin(&frame, type);
+    tell(&frame);
+}
+
+static void __attribute__((noreturn)) fail_or_die(const char *step, int error,
+                                                  enum job_exit status)
+{
+    struct pxw_writer frame = { 0 };
+
+    pxw_begin(&frame, PXW_FAILED);
+    pxw_put_str(&frame, PXW_F_STEP, step);
+    pxw_put_u32(&frame, PXW_F_ERROR, (uint32_t)-error);
+    tell(&frame);
+    _exit(status);
+}
+
+static void confine_or_die(const struct job_start *start)
+{
+    report = start->fds[JOB_FD_REPORT];
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        int rv = steps[i].run(start);
+
+        if (rv != 0) {
+            fail_or_die(steps[i].name, rv, JOB_EXIT_CONFINE);
+        }
+    }
+}
+
+/* The RUN frame, and nothing behind it: that is the script's stdin. The body
+ * stays allocated, the message points into it. */
+static void read_run_or_die(struct pxw_message *ret_run)
+{
+    uint8_t head[PXW_HEADER_BYTES];
+    struct pxw_header header;
+    uint8_t *body;
+    int rv = fdio_read_full(JOB_FD_IN, head, sizeof(head), -1);
+
+    if (rv == -ENODATA) {
+        _exit(JOB_EXIT_OK); /* not needed any more */
+    }
+    if (rv == 0) {
+        rv = pxw_get_header(head, &header);
+    }
+    if (rv == 0 && header.type != PXW_RUN) {
+        rv = -EBADMSG;
+    }
+    if (rv != 0) {
+        fail_or_die("read the run", rv, JOB_EXIT_RUN);
+    }
+    body = malloc(header.length);
+    rv = body == NULL ? -ENOMEM
+                      : fdio_read_full(JOB_FD_IN, body, header.length, -1);
+    if (rv == 0) {
+        rv = pxw_parse(PXW_RUN, body, header.length, ret_run);
+    }
+    if (rv != 0) {
+        fail_or_die("read the run", rv, JOB_EXIT_RUN);
+    }
+}
+
+static void apply_limits_or_die(const struct job_start *start,
+                                const struct pxw_message *run)
+{
+    struct job_limits limits = {
+        .address_bytes = start->warm_bytes + pxw_u64(run, PXW_F_MEMORY, 0),
+        .cpu_ms = pxw_u32(run, PXW_F_CPU_MS, 0),
+        .files = pxw_u32(run, PXW_F_FILES, 0),
+        .threads = pxw_u32(run, PXW_F_THREADS, 0),
+    };
+    int rv = job_limits_apply(&limits);
+
+    if (rv != 0) {
+        fail_or_die("apply the run's limits", rv, JOB_EXIT_RUN);
+    }
+}
+
+static void __attribute__((noreturn)) refuse(enum pxw_reason reason, const char *text)
+{
+    struct pxw_writer frame = { 0 };
+
+    pxw_begin(&frame, PXW_REFUSED);
+    pxw_put_u32(&frame, PXW_F_REASON, reason);
+    pxw_put_str(&frame, PXW_F_TEXT, text);
+    tell(&frame);
+    _exit(JOB_EXIT_OK);
+}
+
+static void check_source(const char *source, const struct py_policy *policy)
+{
+    char text[PXW_NAME_MAX * 2];
+
+    if (policy->imports == NULL
+        && (policy->forbid & ~(uint32_t)PXW_FORBID_AT_RUN_TIME) == 0) {
+        return;
+    }
+    if (py_check_refuses(source, policy, text, sizeof(text))) {
+        refuse(PXW_REASON_POLICY, text);
+    }
+}
+
+static char *copy_source(const struct pxw_message *run)
+{
+    const struct pxw_field *field = &run->field[PXW_F_SOURCE];
+    char *source = malloc((size_t)field->size + 1);
+
+    if (source == NULL) {
+        refuse(PXW_REASON_LIMIT,
+               "The script does not fit into the memory limit");
+    }
+    memcpy(source, field->data, field->size);
+    source[field->size] = '\0';
+    return source;
+}
+
+static void __attribute__((noreturn)) run_or_die(const struct job_start *start)
+{
+    static struct py_policy policy; /* the hooks keep it */
+    struct pxw_message run;
+    char *source;
+
+    read_run_or_die(&run);
+    apply_limits_or_die(start, &run);
+    source = copy_source(&run);
+    policy = (struct py_policy){
+        .imports = (const char *)run.field[PXW_F_IMPORTS].data,
+        .imports_size = run.field[PXW_F_IMPORTS].size,
+        .forbid = pxw_u32(&run, PXW_F_FORBID, 0),
+    };
+    check_source(source, &policy);
+    if ((policy.forbid & PXW_FORBID_AT_RUN_TIME) != 0
+        && py_hooks_arm(&policy) != 0) {
+        fail_or_die("arm the policy's hooks", -ENOMEM, JOB_EXIT_RUN);
+    }
+    tell_plain(PXW_STARTED);
+    /* Nothing of ours is left open in the script's process. */
+    (void)close(JOB_FD_REPORT);
+    _exit(py_run_script(source));
+}
+
+void job_main(const struct job_start *start)
+{
+    confine_or_die(start);
+    if (start->selftest) {
+        const char *hole = job_selftest();
+
+        if (hole != NULL) {
+            fail_or_die(hole, -EPERM, JOB_EXIT_SELFTEST);
+        }
+        _exit(JOB_EXIT_OK);
+    }
+    tell_plain(PXW_READY);
+    run_or_die(start);
+}

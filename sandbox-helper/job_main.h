@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A job from its fork to its end: confined first, then given a script.
+ */
+#ifndef PYEXEC_JOB_MAIN_H
+#define PYEXEC_JOB_MAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Exit statuses of a job that runs no user code. The keeper does not need
+ * them (the report says more); they are for whoever reads a wait status. */
+enum job_exit
+{
+    JOB_EXIT_OK = 0,        /* refused the source, or was never given one */
+    JOB_EXIT_SELFTEST = 124,
+    JOB_EXIT_CONFINE = 125, /* a step of the confinement failed */
+    JOB_EXIT_RUN = 126,     /* the RUN frame was malformed */
+};
+
+/* The descriptors of a job: as in PXW_FORK. */
+enum job_fd
+{
+    JOB_FD_IN = 0,
+    JOB_FD_OUT = 1,
+    JOB_FD_ERR = 2,
+    JOB_FD_REPORT = 3,
+    JOB_FDS = 4,
+};
+
+struct job_start
+{
+    int fds[JOB_FDS];      /* above 3, the job's from here on */
+    int landlock;          /* the ruleset */
+    int zygote;            /* pidfd of the zygote */
+    uint64_t warm_bytes;   /* address space of the zygote */
+    bool selftest;         /* try the confinement instead of taking a run */
+};
+
+/* In the child, right after py_runtime_fork(). Never returns: every branch
+ * ends in _exit(2), so that no job can fall back into the zygote's loop. */
+void __attribute__((noreturn)) job_main(const struct job_start *start);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Compiles and attaches the system call filter. Default deny with an errno:
+ * a Python script then meets an OSError, not a death that nobody can explain,
+ * and a call newer than the list cannot slip through. Wrong architectures
+ * (int 0x80, x32) end the process.
+ */
+#include "job_seccomp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "seccomp_table.h"
+
+/* Newer than Debian 12's newest table (fchmodat2, cachestat): answered with
+ * ENOSYS, as a kernel of that age would. */
+#define FIRST_UNKNOWN_CALL 453
+
+/* 4,096 instructions is the kernel's own bound for unprivileged filters. */
+#define MAX_INSTRUCTIONS 4096
+
+static struct sock_filter *program;
+static unsigned short program_length;
+
+static int add_rules(scmp_filter_ctx context)
+{
+    int rv = 0;
+
+#define CALL(name) \
+    if (rv == 0) { \
+        rv = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(name), 0); \
+    }
+#define ARGUED(name, count, ...) \
+    if (rv == 0) { \
+        rv = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(name), \
+                              count, __VA_ARGS__); \
+    }
+    SECCOMP_PLAIN(CALL)
+    SECCOMP_ARGUED(ARGUED)
+#undef CALL
+#undef ARGUED
+#define CALL(name) \
+    if (rv == 0) { \
+        rv = seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), \
+                              SCMP_SYS(name), 0); \
+    }
+    SECCOMP_ABSENT(CALL)
+#undef CALL
+    for (int call = FIRST_UNKNOWN_CALL; rv == 0 && call < 512; call++) {
+        rv = seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), call, 0);
+    }
+    return rv;
+}
+
+/* libseccomp 2.5 exports to a descriptor only. */
+static int export_program(scmp_filter_ctx context)
+{
+    CLEANUP_FD int fd = memfd_create("filter", MFD_CLOEXEC);
+    CLEANUP_FREE void *bytes = NULL;
+    off_t size;
+    int rv;
+
+    if (fd < 0) {
+        return -errno;
+    }
+    rv = seccomp_export_bpf(context, fd);
+    if (rv != 0) {
+        return rv;
+    }
+    size = lseek(fd, 0, SEEK_END);
+    if (size <= 0 || size % (off_t)sizeof(struct sock_filter) != 0
+        || size / (off_t)sizeof(struct sock_filter) > MAX_INSTRUCTIONS) {
+        return -ENOEXEC;
+    }
+    bytes = malloc((size_t)size);
+    if (bytes == NULL) {
+        return -ENOMEM;
+    }
+    if (pread(fd, bytes, (size_t)size, 0) != size) {
+        return -EIO;
+    }
+    program = steal_ptr(&bytes);
+    program_length = (unsigned short)((size_t)size / sizeof(*program));
+    return 0;
+}
+
+static bool is_own_pid(const struct sock_filter *step)
+{
+    return BPF_CLASS(step->code) == BPF_JMP && step->k == SECCOMP_OWN_PID;
+}
+
+int job_seccomp_compile(void)
+{
+    scmp_filter_ctx context = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    unsigned int placeholders = 0;
+    int rv;
+
+    if (context == NULL) {
+        return -ENOMEM;
+    }
+    rv = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH,
+                          SCMP_ACT_KILL_PROCESS);
+    if (rv == 0) {
+        /* Binary search instead of a walk: the list is long. */
+        rv = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    }
+    if (rv == 0) {
+        rv = add_rules(context);
+    }
+    if (rv == 0) {
+        rv = export_program(context);
+    }
+    seccomp_release(context);
+    for (unsigned short i = 0; rv == 0 && i < program_length; i++) {
+        placeholders += is_own_pid(&program[i]);
+    }
+    /* libseccomp lets kill and tgkill share one comparison. None at all would
+     * mean that the rule is not what the table says. */
+    if (rv == 0 && placeholders == 0) {
+        rv = -ENOEXEC;
+    }
+    return rv;
+}
+
+int job_seccomp_attach(void)
+{
+    struct sock_filter own[MAX_INSTRUCTIONS];
+    struct sock_fprog filter = { .len = program_length, .filter = own };
+
+    if (program == NULL) {
+        return -ENOEXEC;
+    }
+    memcpy(own, program, program_length * sizeof(*program));
+    for (unsigned short i = 0; i < program_length; i++) {
+        if (is_own_pid(&own[i])) {
+            own[i].k = (uint32_t)getpid();
+        }
+    }
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0) {
+        return -errno;
+    }
+    return 0;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Probes, each harmless where it succeeds. They are few: one for each layer
+ * whose absence no other test of ours would show on a running server.
+ */
+#include "job_selftest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+static bool cannot_open(const char *path, int flags, int error)
+{
+    int fd = open(path, flags, 0600);
+
+    if (fd >= 0) {
+        (void)close(fd);
+        return false;
+    }
+    return errno == error;
+}
+
+static bool cannot_create_a_file(void)
+{
+    return cannot_open("/tmp/selftest", O_WRONLY | O_CREAT, EPERM);
+}
+
+static bool cannot_see_proc(void)
+{
+    return cannot_open("/proc/self/status", O_RDONLY, ENOENT);
+}
+
+/* In the root on purpose, without a right in the ruleset: only Landlock keeps
+ * it shut. */
+static bool landlock_holds(void)
+{
+    return cannot_open("/dev/full", O_RDONLY, EACCES);
+}
+
+static bool can_read_the_library(void)
+{
+    int fd = open(PYEXEC_PYTHON_STDLIB "/os.py", O_RDONLY);
+
+    return fd >= 0 && close(fd) == 0;
+}
+
+static bool root_is_private(void)
+{
+    struct stat st;
+
+    return stat("/home", &st) != 0 && stat("/usr/bin", &st) != 0
+           && stat("/sys", &st) != 0;
+}
+
+static bool cannot_make_a_socket(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EPERM
+           && socket(AF_INET, SOCK_STREAM, 0) < 0 && errno == EPERM;
+}
+
+/* Bare, so that no fork handler runs where a process could come of it. */
+static bool cannot_fork(void)
+{
+    long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
+
+    if (pid == 0) {
+        _exit(0);
+    }
+    return pid < 0 && errno == EPERM;
+}
+
+/* Without the filter the answer would be ENOENT. */
+static bool cannot_execute(void)
+{
+    char *const none[] = { NULL };
+
+    return execve("/nonexistent", none, none) != 0 && errno == EPERM;
+}
+
+static bool cannot_make_namespaces(void)
+{
+    return unshare(CLONE_NEWUSER) != 0 && errno == EPERM;
+}
+
+static bool cannot_signal_others(void)
+{
+    return kill(1, 0) != 0 && errno == EPERM
+           && syscall(SYS_tgkill, 1, 1, 0) != 0 && errno == EPERM
+           && kill(getpid(), 0) == 0
+           && syscall(SYS_tgkill, getpid(), getpid(), 0) == 0;
+}
+
+static bool is_not_init(void)
+{
+    return getpid() > 1;
+}
+
+static bool is_not_root(void)
+{
+    return getuid() != 0 && geteuid() != 0 && getgid() != 0 && getegid() != 0;
+}
+
+static bool has_no_privileges(void)
+{
+    return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1
+           && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0
+           && prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) == 0;
+}
+
+static bool is_filtered(void)
+{
+    return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_FILTER;
+}
+
+static bool cannot_dump_core(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0;
+}
+
+static bool holds_no_other_descriptor(void)
+{
+    for (int fd = 4; fd < 1024; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const struct
+{
+    const char *hole;
+    bool (*holds)(void);
+} probes[] = {
+    { "self-test: a file can be created", cannot_create_a_file },
+    { "self-test: /proc can be seen", cannot_see_proc },
+    { "self-test: Landlock does not hold", landlock_holds },
+    { "self-test: the library cannot be read", can_read_the_library },
+    { "self-test: the root is not private", root_is_private },
+    { "self-test: a socket can be made", cannot_make_a_socket },
+    { "self-test: a process can be started", cannot_fork },
+    { "self-test: a program can be executed", cannot_execute },
+    { "self-test: a namespace can be made", cannot_make_namespaces },
+    { "self-test: another process can be signalled", cannot_signal_others },
+    { "self-test: the job is PID 1", is_not_init },
+    { "self-test: the job is root", is_not_root },
+    { "self-test: privileges are left", has_no_privileges },
+    { "self-test: no filter is attached", is_filtered },
+    { "self-test: a core can be dumped", cannot_dump_core },
+    { "self-test: a descriptor was inherited", holds_no_other_descriptor },
+};
+
+const char *job_selftest(void)
+{
+    for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
+        if (!probes[i].holds()) {
+            return probes[i].hole;
+        }
+    }
+    return NULL;
+}

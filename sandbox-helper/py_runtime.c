@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Start, preload, fork. The zygote never runs or sees a script, never draws a
+ * random number (it would be every job's first) and never starts a thread.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "py_runtime.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "py_hooks.h"
+#include "py_source.h"
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+/* What nearly every script meets sooner or later, whatever it imports:
+ * tracebacks, threads' bookkeeping at the end, time formats, codecs. */
+static const char *const always[] = {
+    "_ast", "_strptime", "atexit", "encodings.idna", "linecache", "locale",
+    "threading", "traceback",
+};
+
+/* As `LANG=C.UTF-8 python3 -u script.py` is: unbuffered, so that whatever
+ * ends a run, what it printed has left the process. */
+static PyStatus configure(PyConfig *config)
+{
+    char *argv[] = { (char *)PY_SOURCE_NAME };
+    PyStatus status;
+
+    config->use_environment = 0;
+    config->user_site_directory = 0;
+    config->parse_argv = 0;
+    config->buffered_stdio = 0;
+    config->pathconfig_warnings = 0;
+    status = PyConfig_SetBytesString(config, &config->program_name,
+                                     PYEXEC_PYTHON);
+    if (!PyStatus_Exception(status)) {
+        status = PyConfig_SetBytesString(config, &config->executable,
+                                         PYEXEC_PYTHON);
+    }
+    if (!PyStatus_Exception(status)) {
+        status = PyConfig_SetBytesArgv(config, 1, argv);
+    }
+    return status;
+}
+
+int py_runtime_start(const char **ret_reason)
+{
+    PyPreConfig before;
+    PyConfig config;
+    PyStatus status;
+
+    if (py_hooks_register() != 0) {
+        *ret_reason = "cannot add the audit hook";
+        return -1;
+    }
+    PyPreConfig_InitPythonConfig(&before);
+    before.use_environment = 0;
+    status = Py_PreInitialize(&before);
+    if (PyStatus_Exception(status)) {
+        *ret_reason = status.err_msg;
+        return -1;
+    }
+    PyConfig_InitPythonConfig(&config);
+    status = configure(&config);
+    if (!PyStatus_Exception(status)) {
+        status = Py_InitializeFromConfig(&config);
+    }
+    PyConfig_Clear(&config);
+    if (PyStatus_Exception(status)) {
+        *ret_reason = status.err_msg == NULL ? "exit" : status.err_msg;
+        return -1;
+    }
+    return 0;
+}
+
+static void preload(const char *name)
+{
+    PyObject *module = PyImport_ImportModule(name);
+
+    if (module == NULL) {
+        PyObject *type;
+        PyObject *value;
+        PyObject *traceback;
+        PyObject *text;
+        const char *reason;
+
+        PyErr_Fetch(&type, &value, &traceback);
+        text = value == NULL ? NULL : PyObject_Str(value);
+        reason = text == NULL ? NULL : PyUnicode_AsUTF8(text);
+        log_line(LOG_LEVEL_INFO, 160, "module \"%s\" is not preloaded: %s",
+                 name, reason == NULL ? "import failed" : reason);
+        Py_XDECREF(text);
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+        PyErr_Clear();
+    }
+    Py_XDECREF(module);
+}
+
+static void call_gc(const char *function)
+{
+    PyObject *gc = PyImport_ImportModule("gc");
+    PyObject *result = gc == NULL
+                           ? NULL
+                           : PyObject_CallMethod(gc, function, NULL);
+
+    PyErr_Clear(); /* neither function fails but for lack of memory */
+    Py_XDECREF(result);
+    Py_XDECREF(gc);
+}
+
+void py_runtime_preload(const char *list, size_t size)
+{
+    for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
+        preload(always[i]);
+    }
+    while (size > 0) {
+        const char *end = memchr(list, '\n', size);
+        size_t line = end == NULL ? size : (size_t)(end - list);
+        char name[256];
+
+        if (line > 0 && line < sizeof(name)) {
+            memcpy(name, list, line);
+            name[line] = '\0';
+            preload(name);
+        }
+        if (end == NULL) {
+            break;
+        }
+        list = end + 1;
+        size -= line + 1;
+    }
+    /* A collection in a job must not touch, and so copy, all of this. */
+    call_gc("collect");
+    call_gc("freeze");
+}
+
+const char *py_runtime_version(void)
+{
+    return PY_VERSION;
+}
+
+pid_t py_runtime_fork(void)
+{
+    pid_t pid;
+    int error;
+
+    PyOS_BeforeFork();
+    pid = fork();
+    error = errno;
+    if (pid == 0) {
+        PyOS_AfterFork_Child();
+        return 0;
+    }
+    PyOS_AfterFork_Parent();
+    return pid < 0 ? -error : pid;
+}
+
+/* numpy's global generator is the one that no fork hook reseeds. */
+static void reseed_numpy(void)
+{
+    PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
+    PyObject *random = PyDict_GetItemString(modules, "numpy.random");
+    PyObject *result = random == NULL
+                           ? NULL
+                           : PyObject_CallMethod(random, "seed", NULL);
+
+    if (random != NULL && result == NULL) {
+        /* Two runs with the same numbers would break a promise. */
+        _exit(1);
+    }
+    Py_XDECREF(result);
+}
+
+/* A little of everything, in a namespace that is thrown away: the pages that
+ * this copies would otherwise be copied while somebody waits. */
+static void touch_memory(void)
+{
+    static const char sample[] =
+        "class C:\n"
+        "    def f(self, a, b=2, *c, **d):\n"
+        "        return [i * b for i in range(a)] + list(c)\n"
+        "try:\n"
+        "    x = C().f(3, 1, 'x', y=0)\n"
+        "    {}['x']\n"
+        "except KeyError as e:\n"
+        "    s = f'{e!r:>9} {1.5:.3f} {x}'.encode()\n";
+    PyObject *code = Py_CompileString(sample, "<frozen sample>",
+                                      Py_file_input);
+    PyObject *names = PyDict_New();
+    PyObject *result = NULL;
+
+    if (code != NULL && names != NULL
+        && PyDict_SetItemString(names, "__builtins__",
+                                PyEval_GetBuiltins()) == 0) {
+        result = PyEval_EvalCode(code, names, names);
+    }
+    PyErr_Clear(); /* nothing depends on it */
+    Py_XDECREF(result);
+    Py_XDECREF(names);
+    Py_XDECREF(code);
+}
+
+void py_runtime_refresh(void)
+{
+    reseed_numpy();
+    touch_memory();
+}

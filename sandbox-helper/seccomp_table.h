@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The system calls a job may make: the allow-list itself, grouped, with the
+ * reason for each group. Everything else answers EPERM, calls newer than
+ * this list ENOSYS (seccomp(2)). Owned by job_seccomp.c; tests compare it
+ * with what the kernel does.
+ *
+ * Left out on purpose, because each is a way around another layer:
+ *   memfd_create, memfd_secret   files outside every limit, executable
+ *   io_uring_*, io_*             calls that no filter sees
+ *   flock, inotify_*, fanotify_* channels between runs over shared inodes
+ *   socket and friends           there is nobody to talk to
+ *   fork, vfork, execve*         one process a run, and only this program
+ *   shm*, sem*, msg*, mq_*       memory and messages that outlive a run
+ *   keyctl, add_key, request_key keyrings are in no IPC namespace
+ *   mlock*, timer_create         memory and timers outside the accounts
+ *   process_vm_*, ptrace, pidfd_*, kcmp   other processes
+ *   userfaultfd, bpf, perf_event_open, personality, modify_ldt   kernel surface
+ *   unshare, setns, mount*, chroot, pivot_root, *_by_handle_at   another root
+ */
+#ifndef PYEXEC_SECCOMP_TABLE_H
+#define PYEXEC_SECCOMP_TABLE_H
+
+#include <seccomp.h>
+
+/* One name a line, each group behind its reason. */
+#define SECCOMP_PLAIN(CALL) \
+    /* reading, and writing to what is open: pipes only */ \
+    CALL(read) CALL(readv) CALL(pread64) CALL(preadv) \
+    CALL(write) CALL(writev) CALL(close) CALL(close_range) CALL(lseek) \
+    /* looking at files below the read-only root */ \
+    CALL(fstat) CALL(stat) CALL(lstat) CALL(newfstatat) CALL(statx) \
+    CALL(access) CALL(faccessat) CALL(faccessat2) CALL(getdents64) \
+    CALL(readlink) CALL(readlinkat) CALL(getcwd) CALL(chdir) \
+    CALL(statfs) CALL(fstatfs) CALL(fadvise64) CALL(umask) \
+    /* descriptors of its own, bounded by RLIMIT_NOFILE */ \
+    CALL(dup) CALL(dup2) CALL(dup3) CALL(pipe) CALL(pipe2) \
+    CALL(eventfd2) CALL(epoll_create1) CALL(epoll_ctl) CALL(epoll_wait) \
+    CALL(epoll_pwait) CALL(poll) CALL(ppoll) CALL(select) CALL(pselect6) \
+    /* asyncio's self-pipe: a socketpair and what reads and writes it; \
+     * socket(2) itself stays closed */ \
+    CALL(sendto) CALL(recvfrom) CALL(shutdown) \
+    /* memory, bounded by RLIMIT_AS */ \
+    CALL(munmap) CALL(mremap) CALL(mprotect) CALL(madvise) CALL(brk) \
+    /* threads of its own */ \
+    CALL(futex) CALL(set_robust_list) CALL(set_tid_address) CALL(rseq) \
+    CALL(sched_yield) CALL(sched_getaffinity) CALL(gettid) CALL(membarrier) \
+    /* clocks, randomness, counters */ \
+    CALL(clock_gettime) CALL(clock_getres) CALL(clock_nanosleep) \
+    CALL(nanosleep) CALL(gettimeofday) CALL(time) CALL(times) \
+    CALL(getrusage) CALL(sysinfo) CALL(uname) CALL(getrandom) CALL(getcpu) \
+    /* who am I: answers from inside the namespaces */ \
+    CALL(getpid) CALL(getppid) CALL(getpgrp) CALL(getpgid) CALL(getsid) \
+    CALL(getuid) CALL(geteuid) CALL(getgid) CALL(getegid) CALL(getresuid) \
+    CALL(getresgid) CALL(getgroups) CALL(getpriority) \
+    CALL(sched_getscheduler) CALL(sched_getparam) CALL(getrlimit) \
+    CALL(setrlimit) /* without a capability limits only go down */ \
+    /* signals to itself; kill and tgkill are below */ \
+    CALL(rt_sigaction) CALL(rt_sigprocmask) CALL(rt_sigreturn) \
+    CALL(rt_sigsuspend) CALL(rt_sigpending) CALL(rt_sigtimedwait) \
+    CALL(sigaltstack) CALL(restart_syscall) CALL(pause) CALL(alarm) \
+    CALL(setitimer) CALL(getitimer) \
+    /* the end; wait answers ECHILD, as for any process without children */ \
+    CALL(exit) CALL(exit_group) CALL(wait4) CALL(waitid)
+
+/* Stands for the job's own pid until the filter is attached. */
+#define SECCOMP_OWN_PID 0x5ca1ab1eu
+
+#define OPEN_WRITE_BITS \
+    (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | 020000000)
+#define CLONE_NEW_BITS \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC \
+     | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+#define CLONE_THREAD_BITS (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
+
+/* Calls that are allowed with some arguments only:
+ * ARGUED(call, number of comparisons, comparison...). */
+#define SECCOMP_ARGUED(ARGUED) \
+    /* no file is ever opened for writing or created, by any route */ \
+    ARGUED(open, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0)) \
+    ARGUED(openat, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0)) \
+    /* private memory only: shared memory would escape the accounts */ \
+    ARGUED(mmap, 1, SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED, 0)) \
+    /* a thread, never a process or a namespace */ \
+    ARGUED(clone, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, \
+                             CLONE_NEW_BITS | CLONE_THREAD_BITS, \
+                             CLONE_THREAD_BITS)) \
+    /* signals to itself only */ \
+    ARGUED(kill, 1, SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_OWN_PID)) \
+    ARGUED(tgkill, 1, SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_OWN_PID)) \
+    ARGUED(socketpair, 1, SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX)) \
+    /* its own limits: without a capability they can only go down */ \
+    ARGUED(prlimit64, 1, SCMP_A0_32(SCMP_CMP_EQ, 0)) \
+    /* no locks, leases or notifications, no growing of pipes */ \
+    ARGUED(fcntl, 1, SCMP_A1_32(SCMP_CMP_EQ, F_GETFD)) \
+    ARGUED(fcntl, 1, SCMP_A1_32(SCMP_CMP_EQ, F_SETFD)) \
+    ARGUED(fcntl, 1, SCMP_A1_32(SCMP_CMP_EQ, F_GETFL)) \
+    ARGUED(fcntl, 1, SCMP_A1_32(SCMP_CMP_EQ, F_SETFL)) \
+    ARGUED(fcntl, 1, SCMP_A1_32(SCMP_CMP_EQ, F_DUPFD)) \
+    ARGUED(fcntl, 1, SCMP_A1_32(SCMP_CMP_EQ, F_DUPFD_CLOEXEC)) \
+    /* is this a terminal; close-on-exec; blocking; how much is there */ \
+    ARGUED(ioctl, 1, SCMP_A1_32(SCMP_CMP_EQ, TCGETS)) \
+    ARGUED(ioctl, 1, SCMP_A1_32(SCMP_CMP_EQ, FIOCLEX)) \
+    ARGUED(ioctl, 1, SCMP_A1_32(SCMP_CMP_EQ, FIONCLEX)) \
+    ARGUED(ioctl, 1, SCMP_A1_32(SCMP_CMP_EQ, FIONBIO)) \
+    ARGUED(ioctl, 1, SCMP_A1_32(SCMP_CMP_EQ, FIONREAD)) \
+    ARGUED(ioctl, 1, SCMP_A1_32(SCMP_CMP_EQ, TIOCGWINSZ)) \
+    /* a thread's name, and questions */ \
+    ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME)) \
+    ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_GET_NAME)) \
+    ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_GET_DUMPABLE)) \
+    ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_GET_NO_NEW_PRIVS)) \
+    ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_GET_SECCOMP)) \
+    ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_CAPBSET_READ))
+
+/* glibc falls back from these to older calls on ENOSYS only. */
+#define SECCOMP_ABSENT(CALL) CALL(clone3) CALL(openat2) CALL(epoll_pwait2)
+
+#endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The zygote: enters a jail of its own, warms one CPython there and forks
+ * jobs from it when the keeper asks.
+ *
+ *     keeper ── fork channel (fd 3, SOCK_SEQPACKET) ── zygote
+ *                 WARM -> WARMED                         ├── slot maker ── inits
+ *                 FORK + 4 fds -> FORKED + pidfd         └── jobs, one a slot
+ *                 <- EXITED
+ *
+ * Runs trusted code only and never sees a script: jobs read that from their
+ * own pipe after the fork. Has one thread; holds CAP_SYS_ADMIN inside its user
+ * namespace (setns(2) to a slot needs it) and nothing outside. Ends with the
+ * keeper, and its jobs with it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fdio.h"
+#include "jail_mounts.h"
+#include "jail_ns.h"
+#include "job_caps.h"
+#include "job_main.h"
+#include "log.h"
+#include "py_runtime.h"
+#include "wire.h"
+#include "zygote_jobs.h"
+
+#define CHANNEL 3
+#define PACKET_BYTES (PXW_HEADER_BYTES + PXW_LIST_MAX + 8192)
+#define LEVEL "full"
+
+/* The last packet received: messages point into it. */
+static uint8_t packet[PACKET_BYTES];
+/* /proc/self/task, from before /proc went. */
+static int tasks_fd = -1;
+
+static void __attribute__((noreturn)) die(const char *step, int error)
+{
+    log_line(LOG_LEVEL_ERROR, 150, "cannot %s: %s", step, strerror(-error));
+    exit(1);
+}
+
+/* Sends a frame with at most one descriptor; a keeper that is gone ends us. */
+static void send_or_die(struct pxw_writer *frame, const int *fd)
+{
+    int rv = pxw_end(frame);
+
+    if (rv == 0) {
+        rv = fdio_send(CHANNEL, frame->data, frame->size, fd,
+                       fd == NULL ? 0 : 1);
+    }
+    pxw_writer_free(frame);
+    if (rv == -EPIPE || rv == -ECONNRESET) {
+        exit(0);
+    }
+    if (rv != 0) {
+        die("answer the keeper", rv);
+    }
+}
+
+/* Receives one frame of a given type with exactly `count` descriptors. The
+ * message points into packet. */
+static void receive_or_die(uint16_t type, int *fds, size_t count,
+                           struct pxw_message *ret_message)
+{
+    struct pxw_header header;
+    size_t got = 0;
+    ssize_t size = fdio_receive(CHANNEL, packet, sizeof(packet),
+                                fds, count, &got);
+
+    if (size == 0 || size == -ECONNRESET) {
+        exit(0); /* the keeper is gone */
+    }
+    if (size < PXW_HEADER_BYTES || got != count
+        || pxw_get_header(packet, &header) != 0 || header.type != type
+        || header.length != (size_t)size - PXW_HEADER_BYTES
+        || pxw_parse(type, packet + PXW_HEADER_BYTES, header.length,
+                     ret_message) != 0) {
+        die("understand the keeper", -EPROTO);
+    }
+}
+
+/* A second thread would hold locks that no job could ever take. */
+static void check_single_thread_or_die(void)
+{
+    DIR *dir = fdopendir(tasks_fd);
+    int tasks = 0;
+
+    if (dir == NULL) {
+        die("count threads", -errno);
+    }
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        tasks += entry->d_name[0] != '.';
+    }
+    (void)closedir(dir);
+    tasks_fd = -1;
+    if (tasks != 1) {
+        die("serve: a preloaded module has started threads", -EDEADLK);
+    }
+}
+
+/* Ends with the keeper, also between the fork and this line. */
+static void follow_keeper_or_die(void)
+{
+    struct pollfd keeper = { .fd = CHANNEL };
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0
+        || poll(&keeper, 1, 0) < 0) {
+        die("follow the keeper's death", -errno);
+    }
+    if ((keeper.revents & (POLLHUP | POLLERR)) != 0) {
+        exit(0);
+    }
+}
+
+/* Namespaces, root, privileges: everything before CPython is there. */
+static void enter_jail_or_die(void)
+{
+    static const struct rlimit no_core = { 0, 0 };
+    const char *step = "";
+    int rv;
+
+    tasks_fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    rv = tasks_fd < 0 ? -errno : zygote_jobs_open();
+    if (rv != 0) {
+        die("open this process's entries in /proc", rv);
+    }
+    rv = jail_ns_enter(&step);
+    if (rv == 0) {
+        rv = jail_mounts_enter(&step);
+    }
+    if (rv != 0) {
+        die(step, rv);
+    }
+    rv = job_caps_reduce(1ull << CAP_SYS_ADMIN);
+    if (rv != 0) {
+        die("drop capabilities", rv);
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+        || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0
+        || setrlimit(RLIMIT_CORE, &no_core) != 0) {
+        die("forbid new privileges", -errno);
+    }
+    follow_keeper_or_die();
+}
+
+static void announce(void)
+{
+    struct pxw_writer frame = { 0 };
+
+    pxw_begin(&frame, PXW_WARMED);
+    pxw_put_str(&frame, PXW_F_PYTHON, py_runtime_version());
+    pxw_put_str(&frame, PXW_F_LEVEL, LEVEL);
+    send_or_die(&frame, NULL);
+}
+
+/* `started` is NULL when the fork failed, for the reason `error`. */
+static void answer_fork(uint64_t number, const struct zygote_job *started,
+                        int error)
+{
+    struct pxw_writer frame = { 0 };
+
+    pxw_begin(&frame, PXW_FORKED);
+    pxw_put_u64(&frame, PXW_F_JOB, number);
+    if (started == NULL) {
+        pxw_put_u32(&frame, PXW_F_ERROR, (uint32_t)-error);
+        send_or_die(&frame, NULL);
+    }
+    else {
+        pxw_put_u32(&frame, PXW_F_PID, (uint32_t)started->pid);
+        send_or_die(&frame, &started->pidfd);
+    }
+}
+
+static void serve_request(void)
+{
+    int fds[JOB_FDS];
+    struct pxw_message request;
+    const struct zygote_job *started;
+    uint64_t number;
+    int error = 0;
+
+    receive_or_die(PXW_FORK, fds, JOB_FDS, &request);
+    number = pxw_u64(&request, PXW_F_JOB, 0);
+    started = zygote_jobs_fork(number, fds, &error);
+    for (int i = 0; i < JOB_FDS; i++) {
+        (void)close(fds[i]);
+    }
+    answer_fork(number, started, error);
+}
+
+static uint64_t microseconds(const struct timeval *time)
+{
+    return (uint64_t)time->tv_sec * 1000000u + (uint64_t)time->tv_usec;
+}
+
+static void report_exit(uint32_t index, uint64_t number)
+{
+    struct pxw_writer frame = { 0 };
+    struct rusage usage;
+    int status;
+    int rv = zygote_jobs_reap(index, &status, &usage);
+
+    if (rv != 0) {
+        die("reap a job", rv);
+    }
+    pxw_begin(&frame, PXW_EXITED);
+    pxw_put_u64(&frame, PXW_F_JOB, number);
+    pxw_put_u32(&frame, PXW_F_WAIT, (uint32_t)status);
+    pxw_put_u64(&frame, PXW_F_CPU_US, microseconds(&usage.ru_utime)
+                                          + microseconds(&usage.ru_stime));
+    pxw_put_u64(&frame, PXW_F_PEAK, (uint64_t)usage.ru_maxrss * 1024u);
+    send_or_die(&frame, NULL);
+}
+
+/* Waits for requests and for ends of jobs, in one poll(2) without timeout. */
+static void __attribute__((noreturn)) serve(void)
+{
+    uint32_t count;
+    const struct zygote_job *jobs = zygote_jobs_table(&count);
+    struct pollfd *fds = calloc(count + 1, sizeof(*fds));
+
+    if (fds == NULL) {
+        die("serve", -ENOMEM);
+    }
+    for (;;) {
+        for (uint32_t i = 0; i < count; i++) {
+            /* poll(2) passes over a negative descriptor. */
+            fds[i] = (struct pollfd){ .fd = jobs[i].pidfd, .events = POLLIN };
+        }
+        fds[count] = (struct pollfd){ .fd = CHANNEL, .events = POLLIN };
+        if (poll(fds, count + 1, -1) < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            die("wait", -errno);
+        }
+        /* Ends first: they free slots for the request. */
+        for (uint32_t i = 0; i < count; i++) {
+            if (fds[i].revents != 0) {
+                report_exit(i, jobs[i].number);
+            }
+        }
+        if (fds[count].revents != 0) {
+            serve_request();
+        }
+    }
+}
+
+int main(void)
+{
+    struct pxw_message warm;
+    const char *reason = "";
+    struct rlimit stack = { 8u << 20, 8u << 20 };
+    int rv;
+
+    log_open("pyexec-zygote", LOG_LEVEL_INFO);
+    if (geteuid() == 0 || getuid() == 0 || getegid() == 0) {
+        die("run as root", -EPERM);
+    }
+    /* Threads' stacks take their size from this; the hard limit may be lower
+     * on some systems, which is then what scripts get. */
+    (void)setrlimit(RLIMIT_STACK, &stack);
+    receive_or_die(PXW_WARM, NULL, 0, &warm);
+    enter_jail_or_die();
+    rv = zygote_jobs_prepare(pxw_u32(&warm, PXW_F_SLOTS, 0), &reason);
+    if (rv != 0) {
+        die(reason, rv);
+    }
+    if (py_runtime_start(&reason) != 0) {
+        log_line(LOG_LEVEL_ERROR, 152, "cannot start Python: %s", reason);
+        return 1;
+    }
+    py_runtime_preload((const char *)warm.field[PXW_F_PRELOAD].data,
+                       warm.field[PXW_F_PRELOAD].size);
+    check_single_thread_or_die();
+    rv = zygote_jobs_selftest();
+    if (rv != 0) {
+        die("serve: the self-test of the confinement failed", rv);
+    }
+    announce();
+    serve();
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The zygote's table of jobs: which slot is free, who is in the others.
+ */
+#ifndef PYEXEC_ZYGOTE_JOBS_H
+#define PYEXEC_ZYGOTE_JOBS_H
+
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+/* More jobs at a time than this would not fit one poll(2) comfortably. */
+#define ZYGOTE_MAX_JOBS 1024
+
+/* A slot and the job that is in it. */
+struct zygote_job
+{
+    uint64_t number;  /* the keeper's */
+    pid_t pid;        /* 0: none */
+    int pidfd;        /* -1: none */
+    int slot;
+};
+
+/* Before /proc goes: opens what is needed of it. 0 or a negative errno. */
+int zygote_jobs_open(void);
+
+/* Before CPython is there, inside the jail: prepares the layers that jobs
+ * share and makes `slots` slots. 0, or a negative errno with *ret_step naming
+ * what failed. */
+int zygote_jobs_prepare(uint32_t slots, const char **ret_step);
+
+/* The table, for polling: *ret_count entries. */
+const struct zygote_job *zygote_jobs_table(uint32_t *ret_count);
+
+/* Forks a job with the four descriptors of PXW_FORK, which stay the caller's.
+ * Returns its entry, or NULL with *ret_error a negative errno (-EAGAIN: every
+ * slot is taken). */
+const struct zygote_job *zygote_jobs_fork(uint64_t number, const int *fds,
+                                          int *ret_error);
+
+/* Takes the end of a job, waiting for it if need be; its slot is free then.
+ * 0 or a negative errno. */
+int zygote_jobs_reap(uint32_t index, int *ret_status,
+                     struct rusage *ret_usage);
+
+/* Forks one job that tries its confinement, and waits for it. 0 when all
+ * holds, otherwise a negative errno after a line in the log. */
+int zygote_jobs_selftest(void);
+
+#endif
