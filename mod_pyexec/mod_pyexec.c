@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The module record and the registration of hooks; nothing else.
+ */
+#include "pyexec.h"
+
+#include "pyexec_check.h"
+#include "pyexec_child.h"
+#include "pyexec_config.h"
+#include "pyexec_handler.h"
+#include "pyexec_helper.h"
+#include "pyexec_reply.h"
+#include "pyexec_status.h"
+
+#include <ap_mpm.h>
+#include <http_core.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <mpm_common.h>
+
+static void register_hooks(apr_pool_t *pool)
+{
+    (void)pool; /* the callback's signature */
+    ap_hook_pre_config(pyexec_config_reset, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(pyexec_check, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Last: a daemon that another module forks without exec (mod_cgid) would
+     * keep the lifeline open, and with it the helper of a dead httpd. */
+    ap_hook_post_config(pyexec_helper_post_config, NULL, NULL,
+                        APR_HOOK_REALLY_LAST);
+    ap_hook_monitor(pyexec_helper_monitor, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(pyexec_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_stopping(pyexec_child_stopping, NULL, NULL,
+                           APR_HOOK_MIDDLE);
+    ap_hook_handler(pyexec_handler_run, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(pyexec_status_health, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_insert_error_filter(pyexec_reply_insert_error_filter, NULL, NULL,
+                                APR_HOOK_LAST);
+    pyexec_reply_register_filter();
+}
+
+module AP_MODULE_DECLARE_DATA pyexec_module = {
+    STANDARD20_MODULE_STUFF,
+    .create_dir_config = pyexec_config_create_place,
+    .merge_dir_config = pyexec_config_merge_place,
+    .create_server_config = pyexec_config_create_global,
+    .cmds = pyexec_config_commands,
+    .register_hooks = register_hooks,
+};

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A child's knowledge of the helper; see the header. Runs as httpd's User.
+ */
+#include "pyexec_child.h"
+
+#include "pyexec_helper.h"
+#include "pyexec_socket.h"
+
+#include <errno.h>
+#include <http_log.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+APLOG_USE_MODULE(pyexec);
+
+static pyexec_endpoint_t known;
+static int stop_fd = -1;
+
+void pyexec_child_know(const pyexec_endpoint_t *endpoint)
+{
+    known = *endpoint;
+}
+
+const char *pyexec_child_helper_path(void)
+{
+    return known.path != NULL && !*known.paused ? known.path : NULL;
+}
+
+const unsigned char *pyexec_child_token(void)
+{
+    return known.token;
+}
+
+int pyexec_child_stop_fd(void)
+{
+    return stop_fd;
+}
+
+/* A child that cannot reach its helper answers every request with 503; the
+ * commonest cause is a directory that httpd's User may not search. */
+static void test_socket(apr_pool_t *pool, server_rec *s)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0) {
+        return;
+    }
+    memcpy(address.sun_path, known.path, sizeof(address.sun_path));
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0
+        && errno != EAGAIN) {
+        int error = errno;
+        const char *part = pyexec_socket_denied_at(pool, known.path);
+
+        ap_log_error(APLOG_MARK, APLOG_ERR, error, s,
+                     PYXNO(0109) "httpd's User cannot connect to the helper "
+                     "at '%s'%s%s%s", known.path,
+                     part == NULL ? "" : ": it may not search the directory '",
+                     part == NULL ? "" : part, part == NULL ? "" : "'");
+    }
+    (void)close(fd); /* the helper sees a client that left */
+}
+
+void pyexec_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    pyexec_helper_let_go();
+    if (known.path == NULL) {
+        return;
+    }
+    stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (stop_fd < 0) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
+                     PYXNO(0110) "cannot make an event descriptor: stopping "
+                     "httpd waits for the runs of this child");
+    }
+    test_socket(pchild, s);
+}
+
+/* May be a signal handler (prefork): write() only. */
+void pyexec_child_stopping(apr_pool_t *pchild, int graceful)
+{
+    const uint64_t one = 1;
+    ssize_t ignored;
+
+    (void)pchild; /* the hook's signature */
+    if (!graceful && stop_fd >= 0) {
+        ignored = write(stop_fd, &one, sizeof(one));
+        (void)ignored; /* it fails when it is readable already */
+    }
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The one list of directives. Structures, defaults, merging and the command
+ * table in pyexec_config.[ch] are expanded from it; nothing else names them.
+ *
+ * X(scope, kind, field, name, default, least, most, help)
+ *
+ *   scope  PLACE   per server, virtual host, Directory, Location; never from
+ *                  .htaccess, not even through AllowOverrideList: without
+ *                  ceilings a tenant could only loosen with it
+ *          GLOBAL  the main server only: there is one helper
+ *   kind   FLAG       On | Off
+ *          BYTES      a number of bytes, or with K, M or G
+ *          MEBIBYTES  a number of MiB, or with K, M or G; kept in bytes
+ *          DURATION   seconds, or with ms, s, min; kept in milliseconds
+ *          COUNT      a whole number
+ *          DIALECT    the name of a dialect
+ *          ORIGIN     none | * | scheme://host[:port]
+ *          PATH       relative to ServerRoot
+ *          ACCOUNT    name | #uid
+ *          LIST       names; kept one a line; `none`: empty
+ */
+#ifndef PYEXEC_DIRECTIVES_H
+#define PYEXEC_DIRECTIVES_H
+
+#include "../sandbox-helper/wire.h"
+
+/* What the `code` contract promises to have, and hence what is loaded before
+ * the first run. */
+#define PYEXEC_DEFAULT_MODULES                                              \
+    "math\nrandom\ndatetime\nnumpy\nrequests\njson\nstring\nos\nsys\n"      \
+    "collections\nre\ntime\nsubprocess\nitertools\nfunctools\ntyping\n"     \
+    "statistics\ndecimal\nhashlib\nuuid\ncopy\nheapq\nbisect\noperator\n"   \
+    "shlex\ndataclasses\ntextwrap"
+
+#define PYEXEC_KIB 1024LL
+#define PYEXEC_MIB (1024 * PYEXEC_KIB)
+#define PYEXEC_GIB (1024 * PYEXEC_MIB)
+
+/* What the helper is told never to exceed, whatever a run asks for. The
+ * directives end at the same numbers, so that none is brought down silently. */
+#define PYEXEC_WALL_CEILING_MS 300000LL
+#define PYEXEC_CPU_CEILING_MS (PYEXEC_WALL_CEILING_MS + 1000)
+#define PYEXEC_MEMORY_CEILING_BYTES (4 * PYEXEC_GIB)
+#define PYEXEC_OUTPUT_CEILING_BYTES ((long long)PXW_OUTPUT_MAX)
+#define PYEXEC_FILES_CEILING 1024
+#define PYEXEC_THREADS_CEILING 256
+
+/* A run's own; enough for what honest scripts do in five seconds. */
+#define PYEXEC_RUN_FILES 64
+#define PYEXEC_RUN_THREADS 64
+
+/* Decoding JSON never makes a text longer, so a body of this size and the
+ * longest list of imports always fit into one frame. */
+#define PYEXEC_BODY_MOST_BYTES ((long long)PXW_BLOB_MAX - 2 * (long long)PXW_LIST_MAX)
+
+/* 0, outside the range: as many as there are processors online. */
+#define PYEXEC_CONCURRENCY_AUTO 0
+
+#define PYEXEC_DIRECTIVES(X)                                                \
+    X(PLACE, FLAG, engine, "PyExecEngine", 0, 0, 1,                         \
+      "On: this place may run code; Off (default): 403")                    \
+    X(PLACE, DIALECT, dialect, "PyExecDialect", "auto", 0, 0,               \
+      "the JSON contract spoken here (default auto)")                       \
+    X(PLACE, FLAG, policy, "PyExecPolicy", 1, 0, 1,                         \
+      "Off: no check of the source and no import list, the sandbox alone "  \
+      "(default On)")                                                       \
+    X(PLACE, BYTES, max_body_bytes, "PyExecMaxBody", 16 * PYEXEC_MIB,       \
+      1, PYEXEC_BODY_MOST_BYTES,                                            \
+      "largest request body in bytes (default 16M)")                        \
+    X(PLACE, DURATION, wall_ms, "PyExecTimeout", 5000,                      \
+      100, PYEXEC_WALL_CEILING_MS,                                          \
+      "wall-clock time of a run (default 5s)")                              \
+    X(PLACE, MEBIBYTES, memory_bytes, "PyExecMemory", 256 * PYEXEC_MIB,     \
+      PYEXEC_MIB, PYEXEC_MEMORY_CEILING_BYTES,                              \
+      "memory of a run in MiB (default 256)")                               \
+    X(PLACE, BYTES, output_bytes, "PyExecOutput", PYEXEC_MIB,               \
+      1, PYEXEC_OUTPUT_CEILING_BYTES,                                       \
+      "bytes kept of each output stream (default 1M)")                      \
+    X(PLACE, ORIGIN, allow_origin, "PyExecAllowOrigin", "none", 0, 0,       \
+      "which origin a browser may call from: none (default), *, or one")    \
+    X(GLOBAL, PATH, helper_program, "PyExecHelperProgram",                  \
+      PYEXEC_HELPER_PROGRAM, 0, 0,                                          \
+      "the helper that httpd starts")                                       \
+    X(GLOBAL, ACCOUNT, helper_user, "PyExecHelperUser", NULL, 0, 0,         \
+      "user that the helper runs as, name or #uid (default pyexec if there "\
+      "is one, else httpd's User)")                                         \
+    X(GLOBAL, COUNT, concurrency, "PyExecConcurrency",                      \
+      PYEXEC_CONCURRENCY_AUTO, 1, 1024,                                     \
+      "runs at the same time (default: processors online)")                 \
+    X(GLOBAL, COUNT, queue, "PyExecMaxQueue", 128, 0, 65535,                \
+      "runs that may wait for a free place (default 128)")                  \
+    X(GLOBAL, DURATION, queue_ms, "PyExecQueueTimeout", 10000, 100, 300000, \
+      "how long a run may wait for a free place (default 10s)")             \
+    X(GLOBAL, LIST, preload, "PyExecPreload", PYEXEC_DEFAULT_MODULES, 0, 0, \
+      "modules loaded before the first run (default: those of the code "    \
+      "contract); none: no module")
+
+#endif

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation: the life of a request.
+ *
+ *   admit    Is this a place that runs code, and a request that could be
+ *            code? Nothing of the body is read. Refusals: 403, 404, 405, 415.
+ *   receive  The body, bounded (413); JSON (400); the place's dialect decodes
+ *            it into a job (400); the job becomes one RUN frame. After that
+ *            body and JSON are given back: a run may wait for many seconds.
+ *   run      One conversation with the helper. The worker thread is held
+ *            until the helper answers, the client leaves, httpd stops or the
+ *            deadline passes; ending the conversation ends the run.
+ *   answer   An outcome of theirs is encoded by the dialect, a failure of
+ *            ours is a 500 or 503, logged here with its code.
+ *
+ * A stage returns NEXT, or what the handler shall return because the answer
+ * is written. Runs in a worker thread as httpd's User: the bytes from the
+ * client are hostile, those from the helper are checked. Knows no dialect by
+ * name, no Python, and no client by its Host header.
+ */
+#include "pyexec_handler.h"
+
+#include "pyexec_body.h"
+#include "pyexec_client.h"
+#include "pyexec_config.h"
+#include "pyexec_dialect.h"
+#include "pyexec_reply.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_main.h>
+#include <http_protocol.h>
+#include <string.h>
+
+APLOG_USE_MODULE(pyexec);
+
+/* No legal return value of a handler. */
+#define NEXT (-100)
+
+/* For forking, warming, killing and sending megabytes of output on a busy
+ * machine, on top of what the run and its queue may take. */
+#define DEADLINE_SLACK_MS 5000
+
+typedef struct task_t
+{
+    request_rec *r;
+    pyexec_place_t place;
+    pyexec_global_t global;
+    pyexec_limits_t limits;
+    const pyexec_dialect_t *dialect;  /* of the job; set by receive */
+    struct pxw_writer frame;
+    struct pxw_message answer;
+    enum pxw_outcome outcome;
+} task_t;
+
+static int refuse(task_t *task, int status, const char *sentence)
+{
+    pyexec_body_leave_unread(task->r);
+    return pyexec_reply_error(task->r, status, sentence);
+}
+
+/* Whether the URI goes on after the Location that has the handler. */
+static int is_below_location(const task_t *task)
+{
+    const char *location = task->place.location;
+    const char *rest;
+
+    if (location == NULL || strncmp(task->r->uri, location, strlen(location))) {
+        return 0;
+    }
+    rest = task->r->uri + strlen(location);
+    return rest[strspn(rest, "/")] != '\0';
+}
+
+static int admit(task_t *task)
+{
+    request_rec *r = task->r;
+    const char *problem;
+
+    /* An SSI include or an ErrorDocument is not a client asking. */
+    if (r->main != NULL || r->prev != NULL) {
+        return refuse(task, HTTP_FORBIDDEN,
+                      "Code is run for direct requests only.");
+    }
+    /* SetHandler is legal in .htaccess, PyExecEngine is not. */
+    if (!task->place.engine) {
+        return refuse(task, HTTP_FORBIDDEN,
+                      "Running code is not enabled at this location.");
+    }
+    if (is_below_location(task)) {
+        return refuse(task, HTTP_NOT_FOUND,
+                      pyexec_reply_sentence(HTTP_NOT_FOUND));
+    }
+    if (r->method_number == M_OPTIONS) {
+        pyexec_body_leave_unread(r);
+        return pyexec_reply_preflight(r, &task->place);
+    }
+    if (r->method_number != M_POST) {
+        return refuse(task, HTTP_METHOD_NOT_ALLOWED,
+                      "The method is not allowed here; use POST.");
+    }
+    problem = pyexec_body_check_type(r);
+    if (problem != NULL) {
+        return refuse(task, HTTP_UNSUPPORTED_MEDIA_TYPE, problem);
+    }
+    return NEXT;
+}
+
+static void set_limits(task_t *task)
+{
+    pyexec_limits_t *limits = &task->limits;
+
+    limits->wall_ms = (apr_uint32_t)task->place.wall_ms;
+    /* Whole seconds, as the kernel counts them; one more than the wall, so
+     * that a run of one thread meets the wall first. */
+    limits->cpu_ms = (limits->wall_ms + 1000 + 999) / 1000 * 1000;
+    limits->memory_bytes = (apr_uint64_t)task->place.memory_bytes;
+    limits->output_bytes = (apr_uint32_t)task->place.output_bytes;
+    limits->files = PYEXEC_RUN_FILES;
+    limits->threads = PYEXEC_RUN_THREADS;
+}
+
+/* ServerName, which the client cannot choose; the Host header it can. */
+static void put_tenant(struct pxw_writer *frame, const server_rec *s)
+{
+    const char *name = s->server_hostname;
+    apr_size_t size = name == NULL ? 0 : strlen(name);
+
+    if (size > 0 && size <= PXW_NAME_MAX) {
+        pxw_put_bytes(frame, PXW_F_TENANT, name, size);
+    }
+}
+
+static apr_status_t free_frame(void *data)
+{
+    pxw_writer_free(data);
+    return APR_SUCCESS;
+}
+
+static int build_frame(task_t *task, const pyexec_job_t *job)
+{
+    struct pxw_writer *frame = &task->frame;
+    const pyexec_limits_t *limits = &task->limits;
+    int policy = task->place.policy != 0;
+
+    apr_pool_cleanup_register(task->r->pool, frame, free_frame,
+                              apr_pool_cleanup_null);
+    pxw_begin(frame, PXW_RUN);
+    pxw_put_str(frame, PXW_F_POOL, PYEXEC_POOL_NAME);
+    put_tenant(frame, task->r->server);
+    pxw_put_u32(frame, PXW_F_FORBID, policy ? job->dialect->forbid : 0);
+    if (policy && job->dialect->imports != NULL) {
+        pxw_put_str(frame, PXW_F_IMPORTS, job->dialect->imports);
+    }
+    pxw_put_u32(frame, PXW_F_WALL_MS, limits->wall_ms);
+    pxw_put_u32(frame, PXW_F_CPU_MS, limits->cpu_ms);
+    pxw_put_u64(frame, PXW_F_MEMORY, limits->memory_bytes);
+    pxw_put_u32(frame, PXW_F_OUTPUT, limits->output_bytes);
+    pxw_put_u32(frame, PXW_F_FILES, limits->files);
+    pxw_put_u32(frame, PXW_F_THREADS, limits->threads);
+    pxw_put_bytes(frame, PXW_F_SOURCE, job->source, job->source_bytes);
+    return pxw_end(frame);
+}
+
+/* Body to frame; what it needs on the way lives in `pool`. */
+static int read_into(task_t *task, apr_pool_t *pool)
+{
+    request_rec *r = task->r;
+    pyexec_buffer_t *body = pyexec_buffer_make(pool);
+    const pyexec_json_t *request = NULL;
+    pyexec_job_t job = { 0 };
+    const char *problem;
+    int status = pyexec_body_read(r, task->place.max_body_bytes, body);
+
+    if (status == AP_FILTER_ERROR) {
+        return status;
+    }
+    if (status != OK) {
+        pyexec_body_abandon(r);
+        return pyexec_reply_error(r, status, pyexec_reply_sentence(status));
+    }
+    problem = pyexec_json_parse(pool, body->data, body->size, &request);
+    if (problem == NULL) {
+        problem = task->place.dialect->decode(pool, request, &job);
+    }
+    if (problem != NULL) {
+        return pyexec_reply_error(r, HTTP_BAD_REQUEST, problem);
+    }
+    set_limits(task);
+    if (build_frame(task, &job) != 0) {
+        return pyexec_reply_error(r, HTTP_SERVICE_UNAVAILABLE,
+                                  "There is no memory for this request.");
+    }
+    task->dialect = job.dialect;
+    return NEXT;
+}
+
+static int receive(task_t *task)
+{
+    apr_pool_t *pool;
+    int status;
+
+    apr_pool_create(&pool, task->r->pool);
+    status = read_into(task, pool);
+    apr_pool_destroy(pool);
+    return status;
+}
+
+static void note_time(request_rec *r, const char *name, apr_uint64_t time_us)
+{
+    apr_table_setn(r->notes, name,
+                   apr_psprintf(r->pool, "%" APR_UINT64_T_FMT ".%06u",
+                                time_us / 1000000,
+                                (unsigned)(time_us % 1000000)));
+}
+
+/* What a conversation that brought no answer means for the run. */
+static enum pxw_outcome conclude(pyexec_client_end_e end)
+{
+    switch (end) {
+    case PYEXEC_NOT_BEGUN:
+        return PXW_ABSENT;
+    case PYEXEC_CROWDED:
+        return PXW_BUSY;
+    case PYEXEC_ENDED:
+    case PYEXEC_OVERDUE:
+        return PXW_LOST;
+    default:
+        return PXW_BROKEN;
+    }
+}
+
+/* Nobody is there to be answered; httpd only has to let the connection go. */
+static int give_up(task_t *task, pyexec_client_end_e end)
+{
+    request_rec *r = task->r;
+
+    apr_table_setn(r->notes, "pyexec-outcome",
+                   end == PYEXEC_STOPPING ? "stopped" : "left");
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  PYXNO(0201) "run cancelled: %s",
+                  pyexec_client_end_text(end));
+    r->connection->aborted = 1;
+    r->connection->keepalive = AP_CONN_CLOSE;
+    return DONE;
+}
+
+static int run(task_t *task)
+{
+    request_rec *r = task->r;
+    apr_int64_t deadline_ms = task->global.queue_ms + task->place.wall_ms
+                              + DEADLINE_SLACK_MS;
+    pyexec_client_end_e end = PYEXEC_NOT_BEGUN;
+    int error = 0;
+
+    /* A second time only where the helper cannot have begun: a run that
+     * happened twice would be worse than one that failed. */
+    for (int i = 0; i < 2 && end == PYEXEC_NOT_BEGUN; i++) {
+        end = pyexec_client_ask(r, &task->frame, PXW_OUTCOME, deadline_ms,
+                                &task->answer, &error);
+    }
+    pxw_writer_free(&task->frame);
+    if (end == PYEXEC_CLIENT_LEFT || end == PYEXEC_STOPPING) {
+        return give_up(task, end);
+    }
+    if (end == PYEXEC_ANSWERED) {
+        task->outcome = (enum pxw_outcome)pxw_u32(&task->answer,
+                                                  PXW_F_OUTCOME, PXW_BROKEN);
+        note_time(r, "pyexec-time", pxw_u64(&task->answer, PXW_F_WALL_US, 0));
+        note_time(r, "pyexec-queue",
+                  pxw_u64(&task->answer, PXW_F_QUEUE_US, 0));
+        return NEXT;
+    }
+    task->outcome = conclude(end);
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, error, r, PYXNO(0202) "run %s: %s",
+                  pxw_outcome_name(task->outcome),
+                  pyexec_client_end_text(end));
+    return NEXT;
+}
+
+/* The helper said that it failed; it has logged the details itself. */
+static void log_failure(task_t *task)
+{
+    const struct pxw_field *text = &task->answer.field[PXW_F_TEXT];
+    const char *reason = text->data == NULL
+        ? "no reason given"
+        : apr_pstrmemdup(task->r->pool, (const char *)text->data, text->size);
+
+    if (task->outcome == PXW_BUSY) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, task->r,
+                      PYXNO(0203) "run refused, the helper is busy: %s",
+                      ap_escape_logitem(task->r->pool, reason));
+        return;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, task->r,
+                  PYXNO(0204) "run failed, the helper reports '%s': %s",
+                  pxw_outcome_name(task->outcome),
+                  ap_escape_logitem(task->r->pool, reason));
+}
+
+static int answer(task_t *task)
+{
+    request_rec *r = task->r;
+    pyexec_outcome_t outcome = { .outcome = task->outcome,
+                                 .message = &task->answer,
+                                 .limits = &task->limits };
+
+    apr_table_setn(r->notes, "pyexec-outcome",
+                   pxw_outcome_name(task->outcome));
+    if (task->outcome < PXW_NOT_ACCEPTABLE
+        || task->outcome > PXW_SIGNALLED) {
+        if (task->answer.type == PXW_OUTCOME) {
+            log_failure(task);
+        }
+        return pyexec_reply_failure(r, task->outcome);
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, PYXNO(0205) "run ended: %s",
+                  pxw_outcome_name(task->outcome));
+    return pyexec_reply_outcome(r, task->dialect, &outcome);
+}
+
+int pyexec_handler_run(request_rec *r)
+{
+    static int (*const stages[])(task_t *) = { admit, receive, run, answer };
+    task_t *task;
+    int status = NEXT;
+
+    if (r->handler == NULL || strcmp(r->handler, PYEXEC_HANDLER) != 0) {
+        return DECLINED;
+    }
+    task = apr_pcalloc(r->pool, sizeof(*task)); /* a cleanup points into it */
+    task->r = r;
+    task->place = pyexec_config_place(r->per_dir_config);
+    task->global = pyexec_config_global(ap_server_conf);
+    pyexec_reply_allow_origin(r, &task->place);
+    for (size_t i = 0; status == NEXT; i++) {
+        status = stages[i](task);
+    }
+    return status;
+}

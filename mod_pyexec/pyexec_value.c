@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The text of one value; see the header. Pure functions.
+ */
+#include "pyexec_value.h"
+
+#include "pyexec_directives.h"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <errno.h>
+#include <httpd.h>
+#include <string.h>
+
+apr_int64_t pyexec_value_size(const char *text, apr_int64_t unit)
+{
+    static const struct
+    {
+        const char *suffix;
+        apr_int64_t unit;
+    } units[] = {
+        { "B", 1 },
+        { "K", PYEXEC_KIB }, { "KB", PYEXEC_KIB }, { "KiB", PYEXEC_KIB },
+        { "M", PYEXEC_MIB }, { "MB", PYEXEC_MIB }, { "MiB", PYEXEC_MIB },
+        { "G", PYEXEC_GIB }, { "GB", PYEXEC_GIB }, { "GiB", PYEXEC_GIB },
+    };
+    char *end = NULL;
+    apr_int64_t number = 0;
+
+    if (!apr_isdigit(text[0])) {
+        return -1;
+    }
+    errno = 0;
+    number = apr_strtoi64(text, &end, 10);
+    if (errno != 0) {
+        return -1;
+    }
+    if (*end != '\0') {
+        unit = -1;
+        for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+            if (ap_cstr_casecmp(end, units[i].suffix) == 0) {
+                unit = units[i].unit;
+            }
+        }
+    }
+    /* Nothing of ours is that large; it keeps the product from overflowing. */
+    return unit < 0 || number > APR_INT64_MAX / PYEXEC_GIB ? -1 : number * unit;
+}
+
+int pyexec_value_is_origin(const char *text)
+{
+    const char *host = strstr(text, "://");
+
+    if (host == NULL || host == text || host[3] == '\0'
+        || strlen(text) > 255) {
+        return 0;
+    }
+    for (const char *c = text; c < host; c++) {
+        if (!apr_isalnum(*c) && strchr("+-.", *c) == NULL) {
+            return 0;
+        }
+    }
+    for (const char *c = host + 3; *c != '\0'; c++) {
+        if (!apr_isalnum(*c) && strchr("-._:[]", *c) == NULL) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+int pyexec_value_is_module(const char *name)
+{
+    for (const char *c = name; *c != '\0'; c++) {
+        if (!apr_isalnum(*c) && *c != '_' && *c != '.') {
+            return 0;
+        }
+    }
+    return name[0] != '\0';
+}

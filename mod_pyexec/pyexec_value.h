@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The text of one value in the configuration: what it means or whether it is
+ * acceptable. Pure functions; nothing is looked up.
+ */
+#ifndef PYEXEC_VALUE_H
+#define PYEXEC_VALUE_H
+
+#include <apr.h>
+
+/* "16", "16K", "16MiB": the number times its unit, `unit` where it names
+ * none; -1 when it is no number. */
+apr_int64_t pyexec_value_size(const char *text, apr_int64_t unit);
+
+/* scheme://host[:port], and nothing that could end a header line or name
+ * more than one origin. */
+int pyexec_value_is_origin(const char *text);
+
+/* A module's name as Python writes it: it goes to an interpreter, in a list
+ * with one a line. */
+int pyexec_value_is_module(const char *name);
+
+#endif
