@@ -94,7 +94,7 @@ static void preload(const char *name)
         PyErr_Fetch(&type, &value, &traceback);
         text = value == NULL ? NULL : PyObject_Str(value);
         reason = text == NULL ? NULL : PyUnicode_AsUTF8(text);
-        log_line(LOG_LEVEL_INFO, 160, "module \"%s\" is not preloaded: %s",
+        log_line(LOG_LEVEL_INFO, 460, "module \"%s\" is not preloaded: %s",
                  name, reason == NULL ? "import failed" : reason);
         Py_XDECREF(text);
         Py_XDECREF(type);

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ static int tasks_fd = -1;
 
 static void __attribute__((noreturn)) die(const char *step, int error)
 {
-    log_line(LOG_LEVEL_ERROR, 150, "cannot %s: %s", step, strerror(-error));
+    log_line(LOG_LEVEL_ERROR, 450, "cannot %s: %s", step, strerror(-error));
     exit(1);
 }
 
@@ -271,6 +272,10 @@ int main(void)
     if (geteuid() == 0 || getuid() == 0 || getegid() == 0) {
         die("run as root", -EPERM);
     }
+    /* One heap for all threads of a script: glibc reserves 64 MiB of address
+     * space for each further one, which would count against the memory limit.
+     * Not by MALLOC_ARENA_MAX: scripts would see it in their environment. */
+    (void)mallopt(M_ARENA_MAX, 1);
     /* Threads' stacks take their size from this; the hard limit may be lower
      * on some systems, which is then what scripts get. */
     (void)setrlimit(RLIMIT_STACK, &stack);
@@ -281,7 +286,7 @@ int main(void)
         die(reason, rv);
     }
     if (py_runtime_start(&reason) != 0) {
-        log_line(LOG_LEVEL_ERROR, 152, "cannot start Python: %s", reason);
+        log_line(LOG_LEVEL_ERROR, 452, "cannot start Python: %s", reason);
         return 1;
     }
     py_runtime_preload((const char *)warm.field[PXW_F_PRELOAD].data,

@@ -212,11 +212,11 @@ static void log_hole(const uint8_t *frame, ssize_t size, int status)
         || header.length != (size_t)size - PXW_HEADER_BYTES
         || pxw_parse(PXW_FAILED, frame + PXW_HEADER_BYTES, header.length,
                      &failed) != 0) {
-        log_line(LOG_LEVEL_ERROR, 151, "the confinement does not hold: the "
+        log_line(LOG_LEVEL_ERROR, 451, "the confinement does not hold: the "
                  "self-test ended with wait status %d", status);
         return;
     }
-    log_line(LOG_LEVEL_ERROR, 151, "the confinement does not hold: %.*s: %s",
+    log_line(LOG_LEVEL_ERROR, 451, "the confinement does not hold: %.*s: %s",
              (int)failed.field[PXW_F_STEP].size,
              (const char *)failed.field[PXW_F_STEP].data,
              strerror((int)pxw_u32(&failed, PXW_F_ERROR, 0)));

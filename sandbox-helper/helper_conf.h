@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the keeper was told: options, the descriptors it was started with and
+ * the SETUP frame, in one struct that is constant once the loop runs. Read
+ * by the keeper, before it serves.
+ */
+#ifndef PYEXEC_HELPER_CONF_H
+#define PYEXEC_HELPER_CONF_H
+
+#include "wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The first passed descriptor, as systemd and httpd's module number it. */
+#define HELPER_LISTENER 3
+
+/* One pool: ceilings that no request exceeds. Checked against the ranges in
+ * helper_conf.c. */
+struct pool_conf
+{
+    char name[PXW_NAME_MAX + 1];
+    size_t name_size;
+    uint32_t concurrency;
+    uint32_t queue;
+    uint32_t queue_ms;
+    uint32_t wall_ms;
+    uint32_t cpu_ms;
+    uint64_t memory_bytes;
+    uint32_t output_bytes;
+    uint32_t files;
+    uint32_t threads;
+    uint8_t *preload; /* NULL: nothing to preload */
+    size_t preload_size;
+};
+
+struct helper_conf
+{
+    /* options */
+    char *socket_path;
+    bool has_user;
+    uid_t uid;
+    gid_t gid;
+    bool debug;
+
+    /* descriptors; main.c opens and closes them */
+    int listener;
+    int lifeline;
+    int zygote_program;
+
+    /* which file the path named at the start: what is unlinked at the end
+     * must still be that one. socket_inode is 0 when there was none. */
+    dev_t socket_device;
+    ino_t socket_inode;
+
+    /* SETUP */
+    uint8_t token[PXW_TOKEN_BYTES];
+    struct pool_conf *pools;
+    size_t pool_count;
+};
+
+/* Reads the command line and LISTEN_PID/LISTEN_FDS, and removes the latter
+ * from the environment. 0 or -EINVAL, with *ret_mistake saying why. */
+int helper_conf_options(int argc, char **argv, struct helper_conf *conf,
+                        const char **ret_mistake);
+
+/* Reads and checks the SETUP frame from the lifeline; blocks for at most five
+ * seconds. 0, or -EINVAL with *ret_mistake, or what reading or wire.h's
+ * checks returned. */
+int helper_conf_setup(struct helper_conf *conf, const char **ret_mistake);
+
+/* Frees what the struct owns; descriptors are left alone. */
+void helper_conf_free(struct helper_conf *conf);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The keeper as a whole: what its parts share. See keeper.c for how they
+ * work together.
+ */
+#ifndef PYEXEC_KEEPER_H
+#define PYEXEC_KEEPER_H
+
+#include "helper_conf.h"
+#include "keeper_conn.h"
+#include "keeper_job.h"
+#include "keeper_queue.h"
+#include "keeper_zygote.h"
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* One pool: its zygote, its jobs, the runs that wait for one. */
+struct keeper_pool
+{
+    struct keeper *keeper;
+    const struct pool_conf *conf;
+    struct keeper_zygote zygote;
+    struct keeper_queue queue;
+    struct keeper_jobs jobs;
+};
+
+struct keeper
+{
+    const struct helper_conf *conf;
+    struct event_base *base;
+    struct keeper_pool *pools;
+    size_t pool_count;
+
+    struct event listening;
+    struct event listen_again; /* after accept failed for want of memory */
+    struct event lifeline;
+    struct event terminate;
+    struct event interrupt;
+
+    struct keeper_conn_list conns;
+    size_t conn_count;
+    size_t conn_max;
+    size_t held_bytes; /* by frames that come in, wait, run or go out */
+
+    bool draining;
+    bool orphaned; /* httpd is gone */
+};
+
+/* Serves until told to stop. Everything is released when it returns: 0, or a
+ * negative errno when serving could not begin. */
+int keeper_run(const struct helper_conf *conf);
+
+/* A connection was closed: there may be room for another, or nothing left to
+ * drain. */
+void keeper_conn_closed(struct keeper *keeper);
+
+/* NULL: there is no pool of that name. */
+struct keeper_pool *keeper_find_pool(struct keeper *keeper, const void *name,
+                                     size_t size);
+
+#endif

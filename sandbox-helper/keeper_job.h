@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Jobs of a pool, from the fork to the outcome:
+ *
+ *     starting ──READY──> ready ──dispatch──> running ──EXITED──> ended
+ *         └───────────────┴── killed ──> doomed ──────EXITED──────┘
+ *
+ * Deadlines, output caps, kill, and what the end is called.
+ */
+#ifndef PYEXEC_KEEPER_JOB_H
+#define PYEXEC_KEEPER_JOB_H
+
+#include "keeper_report.h"
+#include "keeper_stream.h"
+#include "wire.h"
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+struct keeper_job;
+struct keeper_pool;
+struct keeper_run;
+
+enum keeper_job_state
+{
+    JOB_STARTING, /* the zygote was asked; no pidfd or no READY yet */
+    JOB_READY,
+    JOB_RUNNING,
+    JOB_DOOMED,   /* killed before it ran: only its EXITED is of interest */
+};
+
+/* Why the keeper ended a run. Recorded before the kill; the first one holds. */
+enum keeper_job_verdict
+{
+    JOB_NO_VERDICT,
+    JOB_CANCELLED,
+    JOB_PAST_DEADLINE,
+    JOB_PAST_OUTPUT,
+};
+
+/* What the zygote said of a job's end. */
+struct keeper_job_end
+{
+    int wait_status;
+    uint64_t cpu_us;
+    uint64_t peak_bytes;
+};
+
+/* A stream with the event that waits for it. */
+struct keeper_job_channel
+{
+    struct event event;
+    bool resting; /* waits for the pump instead of for its event */
+};
+
+struct keeper_job
+{
+    TAILQ_ENTRY(keeper_job) link;
+    struct keeper_pool *pool;
+    uint64_t number;
+    pid_t pid;
+    int pidfd;
+    enum keeper_job_state state;
+    enum keeper_job_verdict verdict;
+    bool killed;
+
+    /* The frame, then what the script reads; `sent` counts both. */
+    int input;
+    struct event input_event;
+    size_t sent;
+
+    struct keeper_stream out;
+    struct keeper_stream err;
+    struct keeper_report report;
+    struct keeper_job_channel out_channel;
+    struct keeper_job_channel err_channel;
+    struct keeper_job_channel report_channel;
+    struct event pump;
+
+    /* Ready by, run until, or gone by: whichever its state asks for. */
+    struct event deadline;
+    uint64_t deadline_us;
+
+    struct keeper_run *run; /* NULL: standby, or nobody waits any more */
+    uint64_t dispatched_us;
+    uint32_t cpu_ms;
+};
+
+TAILQ_HEAD(keeper_job_list, keeper_job);
+
+struct keeper_jobs
+{
+    struct keeper_job_list all;
+    size_t count;
+    size_t standby; /* starting or ready */
+    size_t running; /* dispatched, whether or not anybody waits for it */
+    uint64_t last_number;
+    struct event refill;
+    unsigned refill_delay_ms;
+    unsigned failed_starts; /* in a row */
+};
+
+/* Evidence from which an outcome follows, apart from the job itself. */
+enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
+                                    const struct keeper_job_end *end);
+
+void keeper_jobs_open(struct keeper_pool *pool);
+/* Kills and forgets all; nobody may be waiting for a run any more. */
+void keeper_jobs_close(struct keeper_pool *pool);
+
+/* Soon, outside of the caller's critical path, forks what is missing to the
+ * pool's number of standby jobs. */
+void keeper_jobs_refill(struct keeper_pool *pool);
+
+/* The ready job that waits longest; NULL: none. */
+struct keeper_job *keeper_jobs_ready(struct keeper_pool *pool);
+
+/* Their zygote is gone: kills them, runs end as PXW_LOST. */
+void keeper_jobs_lost(struct keeper_pool *pool);
+
+/* Hands a run to a ready job. Never calls the run's `done` itself. */
+void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run);
+
+/* Nobody waits for the run any more: kills the job at once. */
+void keeper_job_cancel(struct keeper_job *job);
+
+/* From the fork channel. `pidfd` is taken over, also when no such job is
+ * known; `error` is 0 or the zygote's errno. */
+void keeper_job_forked(struct keeper_pool *pool, uint64_t number, pid_t pid,
+                       int pidfd, int error);
+void keeper_job_exited(struct keeper_pool *pool, uint64_t number,
+                       const struct keeper_job_end *end);
+
+#endif

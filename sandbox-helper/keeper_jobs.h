@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Between keeper_job.c (one job), keeper_outcome.c (its end) and keeper_jobs.c
+ * (all jobs of a pool); nobody else includes this.
+ */
+#ifndef PYEXEC_KEEPER_JOBS_H
+#define PYEXEC_KEEPER_JOBS_H
+
+#include "keeper_job.h"
+
+struct event_base;
+
+/* Ties the job's events to its descriptors; adds none. 0 or -EINVAL. */
+int keeper_job_assign(struct keeper_job *job, struct event_base *base);
+
+/* Replaces the job's deadline. */
+void keeper_job_set_deadline(struct keeper_job *job, uint64_t wait_ms);
+
+/* Records the verdict unless there is one, then kills unless done. */
+void keeper_job_kill(struct keeper_job *job, enum keeper_job_verdict verdict);
+
+/* Reads what is still in the pipes of a dead job; bounded, never waits. */
+void keeper_job_drain(struct keeper_job *job);
+
+/* Writes the OUTCOME frame of a run that ended. */
+void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *end,
+                    struct pxw_writer *answer);
+
+/* A starting job wrote what it had to, or something else. */
+void keeper_jobs_reported(struct keeper_job *job);
+
+/* A starting job will not become ready: kills it, and counts. */
+void keeper_jobs_start_failed(struct keeper_job *job, const char *reason);
+
+#endif

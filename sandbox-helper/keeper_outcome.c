@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What became of a run: the one place where that is decided, and the frame
+ * that tells it. Runs in the keeper, after the job is dead.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "keeper_jobs.h"
+
+#include "fdio.h"
+#include "keeper.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+/* RLIMIT_CPU samples at clock ticks, which a busy or virtual machine serves
+ * badly: its signal was seen at 85 % of what rusage then tells. */
+#define CPU_SPENT_PERCENT 80u
+
+enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
+                                    const struct keeper_job_end *end)
+{
+    const struct keeper_report *report = &job->report;
+    int status = end->wait_status;
+    bool cpu_spent = end->cpu_us / 10u
+                     >= (uint64_t)job->cpu_ms * CPU_SPENT_PERCENT;
+
+    /* What we did and why comes first: the job cannot have faked that. */
+    if (job->verdict == JOB_PAST_DEADLINE) {
+        return PXW_OUT_OF_WALL;
+    }
+    if (job->verdict == JOB_PAST_OUTPUT) {
+        return PXW_OUT_OF_OUTPUT;
+    }
+    if (job->killed || report->phase == REPORT_FAILED
+        || report->phase == REPORT_BAD) {
+        return PXW_BROKEN;
+    }
+    /* Before STARTED this is the word of our own code, if it ended in order;
+     * afterwards the phase cannot become REFUSED any more. */
+    if (report->phase == REPORT_REFUSED && WIFEXITED(status)) {
+        return PXW_NOT_ACCEPTABLE;
+    }
+    /* Hostile source can also spend its time in the check. Without the time
+     * the signal was its own: a limit is never reported on its word. */
+    if (cpu_spent && WIFSIGNALED(status)
+        && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL)) {
+        return PXW_OUT_OF_CPU;
+    }
+    if (!report->started) {
+        return PXW_BROKEN;
+    }
+    if (WIFSIGNALED(status)) {
+        return PXW_SIGNALLED;
+    }
+    if (!WIFEXITED(status)) {
+        return PXW_BROKEN;
+    }
+    return WEXITSTATUS(status) == 0 ? PXW_DONE : PXW_EXITED_NONZERO;
+}
+
+void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *end,
+                    struct pxw_writer *answer)
+{
+    const struct keeper_report *report = &job->report;
+    uint64_t wall_us = fdio_now_us() - job->dispatched_us;
+    enum pxw_outcome outcome;
+    uint32_t cut;
+    int status = end->wait_status;
+
+    keeper_job_drain(job);
+    outcome = keeper_job_outcome(job, end);
+    cut = (job->out.total > job->out.size ? PXW_CUT_OUT : 0)
+          | (job->err.total > job->err.size ? PXW_CUT_ERR : 0);
+    pxw_begin(answer, PXW_OUTCOME);
+    pxw_put_u32(answer, PXW_F_OUTCOME, outcome);
+    pxw_put_u32(answer, PXW_F_EXIT,
+                WIFSIGNALED(status) ? 256u + (uint32_t)WTERMSIG(status)
+                                    : (uint32_t)WEXITSTATUS(status));
+    pxw_put_u64(answer, PXW_F_WALL_US, wall_us);
+    pxw_put_u64(answer, PXW_F_CPU_US, end->cpu_us);
+    pxw_put_u64(answer, PXW_F_PEAK, end->peak_bytes);
+    pxw_put_u64(answer, PXW_F_QUEUE_US,
+                job->dispatched_us - job->run->admitted_us);
+    pxw_put_u32(answer, PXW_F_CUT, cut);
+    pxw_put_bytes(answer, PXW_F_OUT, job->out.data, job->out.size);
+    pxw_put_bytes(answer, PXW_F_ERR, job->err.data, job->err.size);
+    if (report->json != NULL) {
+        pxw_put_bytes(answer, PXW_F_JSON, report->json, report->json_bytes);
+    }
+    if (outcome == PXW_NOT_ACCEPTABLE) {
+        pxw_put_u32(answer, PXW_F_REASON, report->reason);
+    }
+    if (outcome == PXW_NOT_ACCEPTABLE || report->phase == REPORT_FAILED) {
+        pxw_put_str(answer, PXW_F_TEXT, report->text);
+    }
+    else if (outcome == PXW_BROKEN) {
+        pxw_put_str(answer, PXW_F_TEXT, "the job ended before it started");
+    }
+    (void)pxw_end(answer); /* kept in answer->error */
+}

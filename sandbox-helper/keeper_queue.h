@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Admission: a bounded queue for each pool, how long one may wait in it, and
+ * the sum of bytes that frames hold. Decides which run is dispatched when.
+ */
+#ifndef PYEXEC_KEEPER_QUEUE_H
+#define PYEXEC_KEEPER_QUEUE_H
+
+#include "wire.h"
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct keeper;
+struct keeper_job;
+struct keeper_pool;
+
+/* One run from admission to outcome. The connection owns it and its frame;
+ * both must stay until `done` was called or keeper_run_cancel() returned. */
+struct keeper_run
+{
+    TAILQ_ENTRY(keeper_run) link; /* in the queue, while `queued` */
+    struct keeper_pool *pool;
+    struct keeper_job *job; /* NULL: not dispatched */
+    bool queued;
+    struct event timeout;
+    uint64_t admitted_us;
+
+    uint8_t *frame; /* header and body, as received */
+    size_t frame_bytes;
+    struct pxw_message message; /* points into `frame` */
+
+    /* Called once with the OUTCOME frame, which it may take over; neither run
+     * nor frame is touched by the caller afterwards. The frame is broken when
+     * its `error` is set. */
+    void (*done)(struct keeper_run *run, struct pxw_writer *answer);
+};
+
+TAILQ_HEAD(keeper_run_list, keeper_run);
+
+struct keeper_queue
+{
+    struct keeper_run_list waiting;
+    size_t length;
+};
+
+void keeper_queue_open(struct keeper_pool *pool);
+
+/* Takes a run with `frame`, `message`, `pool` and `done` filled in. It is
+ * dispatched, queued, or answered with PXW_BUSY before this returns. */
+void keeper_queue_admit(struct keeper_run *run);
+
+/* Dispatches as many waiting runs as there are ready jobs. */
+void keeper_queue_serve(struct keeper_pool *pool);
+
+/* The client went away: out of the queue, or its job is killed. `done` is not
+ * called. Does nothing for a run that was never admitted or is finished. */
+void keeper_run_cancel(struct keeper_run *run);
+
+/* Ends a run of which nothing but this is known. */
+void keeper_run_finish(struct keeper_run *run, enum pxw_outcome outcome,
+                       const char *text);
+
+/* Bytes about to be held for a frame. False: too much is held already. */
+bool keeper_hold(struct keeper *keeper, size_t bytes);
+void keeper_release(struct keeper *keeper, size_t bytes);
+
+#endif

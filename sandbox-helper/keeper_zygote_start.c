@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Fork and exec of a zygote. Runs in the keeper, but for start_or_die(), which
+ * is the child between the two: it must leave nothing of the keeper open.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "keeper_zygote_start.h"
+
+#include "cleanup.h"
+#include "fdio.h"
+#include "keeper.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Both sides of what connects the two, before the child's become descriptor
+ * 3, 0 and 1 with 2. */
+struct ends
+{
+    int channel;
+    int log;
+    int their_channel;
+    int their_input;
+    int their_log;
+};
+
+static void close_ends(struct ends *ends)
+{
+    cleanup_fd(&ends->channel);
+    cleanup_fd(&ends->log);
+    cleanup_fd(&ends->their_channel);
+    cleanup_fd(&ends->their_input);
+    cleanup_fd(&ends->their_log);
+}
+
+static int open_ends(struct ends *ends)
+{
+    int pair[2];
+    int error;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+        return -errno;
+    }
+    ends->channel = pair[0];
+    ends->their_channel = pair[1];
+    if (pipe2(pair, O_CLOEXEC) != 0) {
+        return -errno;
+    }
+    ends->log = pair[0];
+    ends->their_log = pair[1];
+    if (pipe2(pair, O_CLOEXEC) != 0) {
+        return -errno;
+    }
+    ends->their_input = pair[0];
+    cleanup_fd(&pair[1]); /* nobody ever writes: always at its end */
+    error = fdio_set_nonblocking(ends->channel, true);
+    return error != 0 ? error : fdio_set_nonblocking(ends->log, true);
+}
+
+/* Signals are blocked on entry, so that no handler of the keeper runs here and
+ * writes into its pipes. */
+__attribute__((noreturn)) static void
+start_or_die(int program, const struct ends *ends, pid_t keeper_pid)
+{
+    static char *const arguments[] = { "pyexec-zygote", NULL };
+    /* Scripts see it: nothing of the server's own environment. One thread,
+     * or fork would not be safe; one arena, or the address space would count
+     * against a script's limit many times over. */
+    static char *const environment[] = {
+        "PATH=/usr/bin:/bin",     "HOME=/sandbox",
+        "LANG=C.UTF-8",           "OMP_NUM_THREADS=1",
+        "OPENBLAS_NUM_THREADS=1",
+        NULL,
+    };
+    sigset_t none;
+
+    /* The sources are all above 3: 0 to 3 are taken in the keeper. */
+    if (dup2(ends->their_input, STDIN_FILENO) < 0
+        || dup2(ends->their_log, STDOUT_FILENO) < 0
+        || dup2(ends->their_log, STDERR_FILENO) < 0
+        || dup2(ends->their_channel, 3) < 0
+        || close_range(4, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
+        _exit(EXIT_FAILURE);
+    }
+    for (int number = 1; number < NSIG; number++) {
+        (void)signal(number, SIG_DFL); /* fails where there is no other */
+    }
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL); /* both cannot fail */
+    /* A keeper that died before the prctl() took effect sends no signal. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0
+        || getppid() != keeper_pid) {
+        _exit(EXIT_FAILURE);
+    }
+    (void)syscall(SYS_execveat, program, "", arguments, environment,
+                  AT_EMPTY_PATH);
+    log_line(LOG_LEVEL_ERROR, 365, "cannot execute pyexec-zygote: %s",
+             strerror(errno));
+    _exit(EXIT_FAILURE);
+}
+
+int keeper_zygote_start(struct keeper_zygote *zygote)
+{
+    CLEANUP(close_ends) struct ends ends = {
+        .channel = -1, .log = -1, .their_channel = -1, .their_input = -1,
+        .their_log = -1,
+    };
+    pid_t keeper_pid = getpid();
+    sigset_t all;
+    sigset_t before;
+    pid_t pid;
+    int error = open_ends(&ends);
+
+    if (error != 0) {
+        return error;
+    }
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before); /* both cannot fail */
+    pid = fork();
+    if (pid == 0) {
+        start_or_die(zygote->pool->keeper->conf->zygote_program, &ends,
+                     keeper_pid);
+    }
+    error = pid < 0 ? -errno : 0;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        return error;
+    }
+    zygote->pidfd = pidfd_open(pid, 0);
+    if (zygote->pidfd < 0) {
+        error = -errno;
+        (void)kill(pid, SIGKILL); /* our child, not reaped: still this pid */
+        (void)waitpid(pid, NULL, 0);
+        return error;
+    }
+    zygote->pid = pid;
+    zygote->channel = steal_fd(&ends.channel);
+    zygote->log = steal_fd(&ends.log);
+    return 0;
+}

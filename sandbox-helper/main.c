@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pyexecd: the order in which the keeper starts. It may begin as root and
+ * never serves as root: whatever of the drop cannot be done ends the process.
+ * The only file of the keeper that may end it.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "cleanup.h"
+#include "fdio.h"
+#include "helper_conf.h"
+#include "keeper.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ZYGOTE_NAME "pyexec-zygote"
+
+static void check_or_die(int error, unsigned code, const char *what)
+{
+    if (error != 0) {
+        log_line(LOG_LEVEL_ERROR, code, "%s: %s", what, strerror(-error));
+        exit(EXIT_FAILURE);
+    }
+}
+
+static int result(int returned)
+{
+    return returned < 0 ? -errno : 0;
+}
+
+/* The zygote program beside our own. As a descriptor it can be started by a
+ * user who may not search the directory it lies in. */
+static int open_zygote(int *ret_fd)
+{
+    static const char name[] = "/" ZYGOTE_NAME;
+    char path[4096];
+    CLEANUP_FD int fd = -1;
+    struct stat status;
+    char *slash;
+    ssize_t length = readlink("/proc/self/exe", path,
+                              sizeof(path) - sizeof(name));
+
+    if (length < 0) {
+        return -errno;
+    }
+    path[length] = '\0';
+    slash = strrchr(path, '/');
+    if (slash == NULL || (size_t)length >= sizeof(path) - sizeof(name)) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(slash, name, sizeof(name));
+    fd = open(path, O_PATH | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        return -errno;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return -EACCES;
+    }
+    *ret_fd = steal_fd(&fd);
+    return 0;
+}
+
+/* Keeps the standard descriptors and the three that we were meant to have:
+ * the administrator's shell and other modules leak theirs. */
+static int clean_descriptors(const struct helper_conf *conf)
+{
+    int keep[] = { conf->listener, conf->lifeline, conf->zygote_program };
+    int error = fdio_close_all_but(keep, sizeof(keep) / sizeof(keep[0]));
+
+    if (error == 0) {
+        error = fdio_set_close_on_exec(conf->listener, true);
+    }
+    if (error == 0) {
+        error = fdio_set_close_on_exec(conf->lifeline, true);
+    }
+    return error;
+}
+
+/* httpd ignores SIGPIPE and may block others; both are inherited. */
+static int reset_signals(void)
+{
+    sigset_t none;
+
+    for (int number = 1; number < NSIG; number++) {
+        /* Fails for SIGKILL, SIGSTOP and those that libc keeps. */
+        (void)signal(number, SIG_DFL);
+    }
+    (void)sigemptyset(&none); /* cannot fail */
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+        return -errno;
+    }
+    return result(sigprocmask(SIG_SETMASK, &none, NULL));
+}
+
+static int drop_user(const struct helper_conf *conf)
+{
+    if (geteuid() != 0) {
+        /* A wish that cannot be granted is not passed over in silence. */
+        bool same = !conf->has_user
+                    || (conf->uid == geteuid() && conf->gid == getegid());
+
+        return same ? 0 : -EPERM;
+    }
+    if (!conf->has_user || conf->uid == 0 || conf->gid == 0) {
+        return -EINVAL;
+    }
+    if (setgroups(0, NULL) != 0
+        || setresgid(conf->gid, conf->gid, conf->gid) != 0
+        || setresuid(conf->uid, conf->uid, conf->uid) != 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+/* What the drop was meant to reach, asked from the kernel. */
+static int verify_user(const struct helper_conf *conf)
+{
+    uid_t uid[3];
+    gid_t gid[3];
+
+    if (getresuid(&uid[0], &uid[1], &uid[2]) != 0
+        || getresgid(&gid[0], &gid[1], &gid[2]) != 0) {
+        return -errno;
+    }
+    for (int i = 0; i < 3; i++) {
+        /* Group 0 reads and writes much of the host; the zygote refuses
+         * it, too. */
+        if (uid[i] == 0 || gid[i] == 0 || uid[i] != uid[0]
+            || gid[i] != gid[0]
+            || (conf->has_user
+                && (uid[i] != conf->uid || gid[i] != conf->gid))) {
+            return -EPERM;
+        }
+    }
+    return 0;
+}
+
+/* setresuid() took root's; a service manager may have left ambient ones. */
+static int drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {
+        .version = _LINUX_CAPABILITY_VERSION_3,
+    };
+    struct __user_cap_data_struct data[2] = { { 0 }, { 0 } };
+
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0
+        || syscall(SYS_capset, &header, data) != 0
+        || syscall(SYS_capget, &header, data) != 0) {
+        return -errno;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (data[i].effective != 0 || data[i].permitted != 0
+            || data[i].inheritable != 0) {
+            return -EPERM;
+        }
+    }
+    return 0;
+}
+
+/* Our memory holds the token and everybody's scripts: no core file, and no
+ * tracing by others of the same user. */
+static int close_process(void)
+{
+    struct rlimit none = { .rlim_cur = 0, .rlim_max = 0 };
+
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0
+        || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return -errno;
+    }
+    return result(setrlimit(RLIMIT_CORE, &none));
+}
+
+static void drop_rights_or_die(const struct helper_conf *conf)
+{
+    check_or_die(drop_user(conf), 203,
+                 "cannot become the user of --user=UID:GID (root must name"
+                 " one, neither number may be 0)");
+    check_or_die(verify_user(conf), 204, "refusing to serve as this user");
+    check_or_die(drop_capabilities(), 205, "cannot give up capabilities");
+    check_or_die(close_process(), 206, "cannot close the process to others");
+}
+
+int main(int argc, char **argv)
+{
+    struct helper_conf conf;
+    const char *mistake = NULL;
+    int error;
+
+    log_open("pyexecd", LOG_LEVEL_INFO);
+    check_or_die(fdio_fill_standard(), 202, "cannot open /dev/null");
+    if (helper_conf_options(argc, argv, &conf, &mistake) != 0) {
+        log_line(LOG_LEVEL_ERROR, 301, "%s", mistake);
+        return EXIT_FAILURE;
+    }
+    log_open("pyexecd", conf.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    /* Before the drop: its directory may be closed to the later user. */
+    check_or_die(open_zygote(&conf.zygote_program), 207,
+                 "cannot open \"" ZYGOTE_NAME "\" beside this program");
+    check_or_die(clean_descriptors(&conf), 202, "cannot close descriptors");
+    check_or_die(reset_signals(), 208, "cannot reset signals");
+    drop_rights_or_die(&conf);
+    (void)umask(077); /* cannot fail */
+    check_or_die(result(chdir("/")), 209, "cannot change to /");
+    error = helper_conf_setup(&conf, &mistake);
+    if (error != 0) {
+        log_line(LOG_LEVEL_ERROR, 310, "no usable set-up on the lifeline: %s",
+                 mistake != NULL ? mistake : strerror(-error));
+        helper_conf_free(&conf);
+        return EXIT_FAILURE;
+    }
+    error = keeper_run(&conf);
+    if (error != 0) {
+        log_line(LOG_LEVEL_ERROR, 311, "cannot serve: %s", strerror(-error));
+    }
+    helper_conf_free(&conf);
+    return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
