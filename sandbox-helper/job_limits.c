@@ -52,7 +52,7 @@ int job_limits_close(void)
 int job_limits_apply(const struct job_limits *limits)
 {
     /* RLIMIT_CPU counts whole seconds; rounding up never cuts a run short. */
-    int rv = set(RLIMIT_CPU, (limits->cpu_ms + 999) / 1000);
+    int rv = set(RLIMIT_CPU, ((rlim_t)limits->cpu_ms + 999) / 1000);
 
     if (rv == 0) {
         rv = set(RLIMIT_AS, limits->address_bytes);

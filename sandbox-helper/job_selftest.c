@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -124,6 +126,22 @@ static bool has_no_privileges(void)
            && prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) == 0;
 }
 
+/* A table of descriptors for each thread would multiply the limit. */
+static bool cannot_unshare_descriptors(void)
+{
+    return syscall(SYS_close_range, 1000, 1001, CLOSE_RANGE_UNSHARE) != 0
+           && errno == EPERM;
+}
+
+static bool cannot_share_memory(void)
+{
+    void *memory = mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1,
+                        0);
+
+    return memory == MAP_FAILED && errno == EPERM
+           && syscall(SYS_memfd_create, "selftest", 0) < 0 && errno == EPERM;
+}
+
 static bool is_filtered(void)
 {
     return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_FILTER;
@@ -165,6 +183,8 @@ static const struct
     { "self-test: the job is root", is_not_root },
     { "self-test: privileges are left", has_no_privileges },
     { "self-test: no filter is attached", is_filtered },
+    { "self-test: descriptors can be multiplied", cannot_unshare_descriptors },
+    { "self-test: memory can be shared", cannot_share_memory },
     { "self-test: a core can be dumped", cannot_dump_core },
     { "self-test: a descriptor was inherited", holds_no_other_descriptor },
 };

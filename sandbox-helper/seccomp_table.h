@@ -9,6 +9,8 @@
  *   memfd_create, memfd_secret   files outside every limit, executable
  *   io_uring_*, io_*             calls that no filter sees
  *   flock, inotify_*, fanotify_* channels between runs over shared inodes
+ *   fadvise64                    throws the host's page cache away
+ *   sysinfo, statfs              tell about the host and the neighbours
  *   socket and friends           there is nobody to talk to
  *   fork, vfork, execve*         one process a run, and only this program
  *   shm*, sem*, msg*, mq_*       memory and messages that outlive a run
@@ -27,28 +29,25 @@
 #define SECCOMP_PLAIN(CALL) \
     /* reading, and writing to what is open: pipes only */ \
     CALL(read) CALL(readv) CALL(pread64) CALL(preadv) \
-    CALL(write) CALL(writev) CALL(close) CALL(close_range) CALL(lseek) \
+    CALL(write) CALL(writev) CALL(close) CALL(lseek) \
     /* looking at files below the read-only root */ \
     CALL(fstat) CALL(stat) CALL(lstat) CALL(newfstatat) CALL(statx) \
     CALL(access) CALL(faccessat) CALL(faccessat2) CALL(getdents64) \
     CALL(readlink) CALL(readlinkat) CALL(getcwd) CALL(chdir) \
-    CALL(statfs) CALL(fstatfs) CALL(fadvise64) CALL(umask) \
+    CALL(umask) \
     /* descriptors of its own, bounded by RLIMIT_NOFILE */ \
     CALL(dup) CALL(dup2) CALL(dup3) CALL(pipe) CALL(pipe2) \
     CALL(eventfd2) CALL(epoll_create1) CALL(epoll_ctl) CALL(epoll_wait) \
     CALL(epoll_pwait) CALL(poll) CALL(ppoll) CALL(select) CALL(pselect6) \
-    /* asyncio's self-pipe: a socketpair and what reads and writes it; \
-     * socket(2) itself stays closed */ \
-    CALL(sendto) CALL(recvfrom) CALL(shutdown) \
     /* memory, bounded by RLIMIT_AS */ \
-    CALL(munmap) CALL(mremap) CALL(mprotect) CALL(madvise) CALL(brk) \
+    CALL(munmap) CALL(mremap) CALL(mprotect) CALL(brk) \
     /* threads of its own */ \
     CALL(futex) CALL(set_robust_list) CALL(set_tid_address) CALL(rseq) \
-    CALL(sched_yield) CALL(sched_getaffinity) CALL(gettid) CALL(membarrier) \
+    CALL(sched_yield) CALL(sched_getaffinity) CALL(gettid) \
     /* clocks, randomness, counters */ \
     CALL(clock_gettime) CALL(clock_getres) CALL(clock_nanosleep) \
     CALL(nanosleep) CALL(gettimeofday) CALL(time) CALL(times) \
-    CALL(getrusage) CALL(sysinfo) CALL(uname) CALL(getrandom) CALL(getcpu) \
+    CALL(getrusage) CALL(uname) CALL(getrandom) CALL(getcpu) \
     /* who am I: answers from inside the namespaces */ \
     CALL(getpid) CALL(getppid) CALL(getpgrp) CALL(getpgid) CALL(getsid) \
     CALL(getuid) CALL(geteuid) CALL(getgid) CALL(getegid) CALL(getresuid) \
@@ -71,7 +70,11 @@
 #define CLONE_NEW_BITS \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC \
      | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
-#define CLONE_THREAD_BITS (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
+/* With one table of descriptors and one working directory for all threads: a
+ * table for each would multiply RLIMIT_NOFILE, and the kernel memory behind
+ * descriptors counts nowhere else. */
+#define CLONE_THREAD_BITS \
+    (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_FILES | CLONE_FS)
 
 /* Calls that are allowed with some arguments only:
  * ARGUED(call, number of comparisons, comparison...). */
@@ -88,7 +91,25 @@
     /* signals to itself only */ \
     ARGUED(kill, 1, SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_OWN_PID)) \
     ARGUED(tgkill, 1, SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_OWN_PID)) \
-    ARGUED(socketpair, 1, SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX)) \
+    /* asyncio's self-pipe: a pair of streams and what reads and writes it; \
+     * datagrams could be sent to names, MSG_OOB has had its own faults; \
+     * socket(2) itself stays closed */ \
+    ARGUED(socketpair, 2, SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX), \
+           SCMP_A1_32(SCMP_CMP_MASKED_EQ, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), \
+                      SOCK_STREAM)) \
+    ARGUED(sendto, 2, SCMP_A3_32(SCMP_CMP_MASKED_EQ, \
+                                 ~(MSG_DONTWAIT | MSG_NOSIGNAL), 0), \
+           SCMP_A4(SCMP_CMP_EQ, 0)) \
+    ARGUED(recvfrom, 1, SCMP_A3_32(SCMP_CMP_MASKED_EQ, \
+                        ~(MSG_DONTWAIT | MSG_PEEK | MSG_WAITALL), 0)) \
+    /* without CLOSE_RANGE_UNSHARE, for the same reason as CLONE_FILES */ \
+    ARGUED(close_range, 1, SCMP_A2_32(SCMP_CMP_MASKED_EQ, \
+                                      ~CLOSE_RANGE_CLOEXEC, 0)) \
+    /* what allocators ask for; never merging with other processes' pages */ \
+    ARGUED(madvise, 1, SCMP_A2_32(SCMP_CMP_LE, MADV_DONTNEED)) \
+    ARGUED(madvise, 1, SCMP_A2_32(SCMP_CMP_EQ, MADV_FREE)) \
+    ARGUED(madvise, 1, SCMP_A2_32(SCMP_CMP_EQ, MADV_HUGEPAGE)) \
+    ARGUED(madvise, 1, SCMP_A2_32(SCMP_CMP_EQ, MADV_NOHUGEPAGE)) \
     /* its own limits: without a capability they can only go down */ \
     ARGUED(prlimit64, 1, SCMP_A0_32(SCMP_CMP_EQ, 0)) \
     /* no locks, leases or notifications, no growing of pipes */ \

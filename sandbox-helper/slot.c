@@ -59,15 +59,26 @@ static void __attribute__((noreturn)) run_init(int parent)
 static int make_init(int alive)
 {
     int pidfd = -1;
-    long pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, NULL,
-                       &pidfd, NULL, 0);
+    int ready[2];
+    char byte;
+    long pid;
 
-    if (pid < 0) {
+    if (pipe(ready) != 0) {
         return -errno;
     }
+    pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, NULL,
+                  &pidfd, NULL, 0);
     if (pid == 0) {
         run_init(alive);
     }
+    if (pid < 0) {
+        pidfd = -errno;
+    }
+    /* Before the init has made itself dumpable, setns(2) would be refused. It
+     * closes its copies when that is done: the end of file says so. */
+    (void)close(ready[1]);
+    (void)fdio_read(ready[0], &byte, 1);
+    (void)close(ready[0]);
     return pidfd;
 }
 

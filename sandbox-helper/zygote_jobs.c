@@ -36,9 +36,11 @@ static struct
     int landlock;  /* the ruleset */
     int self;      /* pidfd of this process, for the jobs */
     int statm;     /* /proc/self/statm */
+    int last_pid;  /* /proc/sys/kernel/ns_last_pid; -1: not to be had */
     struct zygote_job *jobs;
     uint32_t count;
-} table = { .maker = -1, .landlock = -1, .self = -1, .statm = -1 };
+} table = { .maker = -1, .landlock = -1, .self = -1, .statm = -1,
+            .last_pid = -1 };
 
 int zygote_jobs_open(void)
 {
@@ -46,6 +48,9 @@ int zygote_jobs_open(void)
     if (table.statm < 0) {
         return -errno;
     }
+    /* Absent without CONFIG_CHECKPOINT_RESTORE: see rewind_pids(). */
+    table.last_pid = open("/proc/sys/kernel/ns_last_pid",
+                          O_WRONLY | O_CLOEXEC);
     table.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
     return table.self < 0 ? -errno : 0;
 }
@@ -114,23 +119,46 @@ static uint64_t read_warm_bytes(void)
     return strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* A slot whose init died (which only a fault of ours could cause) is made
- * anew rather than refused for ever. */
-static int enter_slot(struct zygote_job *job)
+static int replace_slot(struct zygote_job *job)
 {
-    int rv = slot_enter(job->slot);
-    int slot;
+    int slot = slot_make(table.maker);
 
-    if (rv == 0) {
-        return 0;
-    }
-    slot = slot_make(table.maker);
     if (slot < 0) {
         return slot;
     }
     slot_end(job->slot);
     job->slot = slot;
     return slot_enter(slot);
+}
+
+/* Makes the next process of the entered slot PID 2 again: the number would
+ * tell a job how many processes and threads the slot has seen. The file works
+ * on the namespace of the process that writes to it. */
+static int rewind_pids(void)
+{
+    pid_t pid;
+    int status;
+
+    if (table.last_pid < 0) {
+        return -ENOENT;
+    }
+    pid = vfork();
+    if (pid == 0) {
+        _exit(pwrite(table.last_pid, "1", 1, 0) == 1 ? 0 : 1);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
+        return -EPERM;
+    }
+    return 0;
+}
+
+/* A slot whose init died (which only a fault of ours could cause), or whose
+ * numbers cannot be rewound, is made anew. */
+static int enter_slot(struct zygote_job *job)
+{
+    return slot_enter(job->slot) == 0 && rewind_pids() == 0
+               ? 0
+               : replace_slot(job);
 }
 
 /* The child never comes back from here. */
