@@ -4,9 +4,13 @@
  * says which and ends: nothing runs. Runs in the job, at first with the
  * zygote's rights, at the end with none.
  */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
 #include "job_main.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -22,11 +26,16 @@
 #include "job_limits.h"
 #include "job_seccomp.h"
 #include "job_selftest.h"
-#include "py_check.h"
+#include "py_examine.h"
+#include "py_hints.h"
 #include "py_hooks.h"
 #include "py_run.h"
 #include "py_runtime.h"
 #include "wire.h"
+
+/* Where the report waits during a call: above the descriptors that any run may
+ * have by default, below the soft limit that the zygote may have. */
+#define REPORT_FD 900
 
 /* Where the report goes: moves to JOB_FD_REPORT with the other descriptors. */
 static int report;
@@ -213,11 +222,18 @@ static void read_run_or_die(struct pxw_message *ret_run)
     }
 }
 
+/* Saturating: a limit that wraps would be none, or far too small. */
+static uint64_t add_up(uint64_t one, uint64_t other)
+{
+    return other > UINT64_MAX - one ? UINT64_MAX : one + other;
+}
+
 static void apply_limits_or_die(const struct job_start *start,
                                 const struct pxw_message *run)
 {
     struct job_limits limits = {
-        .address_bytes = start->warm_bytes + pxw_u64(run, PXW_F_MEMORY, 0),
+        .address_bytes = add_up(start->warm_bytes,
+                                pxw_u64(run, PXW_F_MEMORY, 0)),
         .cpu_ms = pxw_u32(run, PXW_F_CPU_MS, 0),
         .files = pxw_u32(run, PXW_F_FILES, 0),
         .threads = pxw_u32(run, PXW_F_THREADS, 0),
@@ -229,67 +245,89 @@ static void apply_limits_or_die(const struct job_start *start,
     }
 }
 
-static void __attribute__((noreturn)) refuse(enum pxw_reason reason, const char *text)
+static void __attribute__((noreturn)) refuse(const struct py_refusal *refusal)
 {
     struct pxw_writer frame = { 0 };
 
     pxw_begin(&frame, PXW_REFUSED);
-    pxw_put_u32(&frame, PXW_F_REASON, reason);
-    pxw_put_str(&frame, PXW_F_TEXT, text);
+    pxw_put_u32(&frame, PXW_F_REASON, refusal->reason);
+    pxw_put_bytes(&frame, PXW_F_TEXT, refusal->text,
+                  pxw_text_size(refusal->text, strlen(refusal->text)));
+    if (refusal->names != NULL) {
+        py_hints_put_list(&frame, PXW_F_NAMES, refusal->names);
+    }
     tell(&frame);
     _exit(JOB_EXIT_OK);
 }
 
-static void check_source(const char *source, const struct py_policy *policy)
-{
-    char text[PXW_NAME_MAX * 2];
-
-    if (policy->imports == NULL
-        && (policy->forbid & ~(uint32_t)PXW_FORBID_AT_RUN_TIME) == 0) {
-        return;
-    }
-    if (py_check_refuses(source, policy, text, sizeof(text))) {
-        refuse(PXW_REASON_POLICY, text);
-    }
-}
-
 static char *copy_source(const struct pxw_message *run)
 {
+    static const struct py_refusal too_large = {
+        .reason = PXW_REASON_LIMIT,
+        .text = "The script does not fit into the memory limit",
+    };
     const struct pxw_field *field = &run->field[PXW_F_SOURCE];
     char *source = malloc((size_t)field->size + 1);
 
     if (source == NULL) {
-        refuse(PXW_REASON_LIMIT,
-               "The script does not fit into the memory limit");
+        refuse(&too_large);
     }
     memcpy(source, field->data, field->size);
     source[field->size] = '\0';
     return source;
 }
 
+static struct py_policy policy_of(const struct pxw_message *run)
+{
+    return (struct py_policy){
+        .imports = (const char *)run->field[PXW_F_IMPORTS].data,
+        .imports_size = run->field[PXW_F_IMPORTS].size,
+        .deny = (const char *)run->field[PXW_F_DENY].data,
+        .deny_size = run->field[PXW_F_DENY].size,
+        .forbid = pxw_u32(run, PXW_F_FORBID, 0),
+    };
+}
+
+/* Out of the script's way: above its own limit of descriptors, so that it
+ * neither counts nor is closed by a loop over all of them. */
+static void move_report_or_die(void)
+{
+    int fd = fcntl(JOB_FD_REPORT, F_DUPFD, REPORT_FD);
+
+    if (fd < 0) {
+        fail_or_die("move the report", -errno, JOB_EXIT_RUN);
+    }
+    (void)close(JOB_FD_REPORT);
+    report = fd;
+}
+
 static void __attribute__((noreturn)) run_or_die(const struct job_start *start)
 {
     static struct py_policy policy; /* the hooks keep it */
+    static struct py_script script;
+    struct py_refusal refusal;
     struct pxw_message run;
-    char *source;
 
     read_run_or_die(&run);
+    if (pxw_u32(&run, PXW_F_CALL, PXW_CALL_NONE) != PXW_CALL_NONE) {
+        move_report_or_die();
+    }
     apply_limits_or_die(start, &run);
-    source = copy_source(&run);
-    policy = (struct py_policy){
-        .imports = (const char *)run.field[PXW_F_IMPORTS].data,
-        .imports_size = run.field[PXW_F_IMPORTS].size,
-        .forbid = pxw_u32(&run, PXW_F_FORBID, 0),
-    };
-    check_source(source, &policy);
+    policy = policy_of(&run);
+    if (!py_examine(&run, copy_source(&run), &policy, &script, &refusal)) {
+        refuse(&refusal);
+    }
     if ((policy.forbid & PXW_FORBID_AT_RUN_TIME) != 0
         && py_hooks_arm(&policy) != 0) {
         fail_or_die("arm the policy's hooks", -ENOMEM, JOB_EXIT_RUN);
     }
     tell_plain(PXW_STARTED);
-    /* Nothing of ours is left open in the script's process. */
-    (void)close(JOB_FD_REPORT);
-    _exit(py_run_script(source));
+    script.call.report = report;
+    if (script.call.how == PXW_CALL_NONE) {
+        /* Nothing of ours is left open in the script's process. */
+        (void)close(report);
+    }
+    _exit(py_run_script(&script));
 }
 
 void job_main(const struct job_start *start)

@@ -60,6 +60,28 @@ enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
     return WEXITSTATUS(status) == 0 ? PXW_DONE : PXW_EXITED_NONZERO;
 }
 
+/* What the job said of itself, as far as the outcome leaves room for it. */
+static void pass_on(struct pxw_writer *answer,
+                    const struct keeper_report *report,
+                    enum pxw_outcome outcome)
+{
+    static const enum pxw_tag tags[] = {
+        PXW_F_REASON, PXW_F_TEXT, PXW_F_HINTS, PXW_F_NAMES, PXW_F_KIND,
+        PXW_F_JSON,
+    };
+    bool wanted = report->last.type == PXW_REFUSED
+                      ? outcome == PXW_NOT_ACCEPTABLE
+                      : report->last.type == PXW_RESULT
+                            && !pxw_outcome_is_ours(outcome);
+
+    for (size_t i = 0; wanted && i < sizeof(tags) / sizeof(tags[0]); i++) {
+        if (pxw_has(&report->last, tags[i])) {
+            pxw_put_bytes(answer, tags[i], report->last.field[tags[i]].data,
+                          report->last.field[tags[i]].size);
+        }
+    }
+}
+
 void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *end,
                     struct pxw_writer *answer)
 {
@@ -86,17 +108,11 @@ void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *end,
     pxw_put_u32(answer, PXW_F_CUT, cut);
     pxw_put_bytes(answer, PXW_F_OUT, job->out.data, job->out.size);
     pxw_put_bytes(answer, PXW_F_ERR, job->err.data, job->err.size);
-    if (report->json != NULL) {
-        pxw_put_bytes(answer, PXW_F_JSON, report->json, report->json_bytes);
-    }
-    if (outcome == PXW_NOT_ACCEPTABLE) {
-        pxw_put_u32(answer, PXW_F_REASON, report->reason);
-    }
-    if (outcome == PXW_NOT_ACCEPTABLE || report->phase == REPORT_FAILED) {
-        pxw_put_str(answer, PXW_F_TEXT, report->text);
-    }
-    else if (outcome == PXW_BROKEN) {
-        pxw_put_str(answer, PXW_F_TEXT, "the job ended before it started");
+    pass_on(answer, report, outcome);
+    if (outcome == PXW_BROKEN) {
+        pxw_put_str(answer, PXW_F_TEXT, report->phase == REPORT_FAILED
+                                            ? report->text
+                                            : "the job ended before it started");
     }
     (void)pxw_end(answer); /* kept in answer->error */
 }

@@ -68,17 +68,9 @@ static size_t bytes_of_frame(const struct keeper_report *report)
     return PXW_HEADER_BYTES + (size_t)header.length;
 }
 
-static void take_text(struct keeper_report *report,
-                      const struct pxw_message *message)
+static void describe_failure(struct keeper_report *report,
+                             const struct pxw_message *message)
 {
-    const struct pxw_field *text = &message->field[PXW_F_TEXT];
-
-    if (message->type == PXW_REFUSED) {
-        report->reason = pxw_u32(message, PXW_F_REASON, 0);
-        memcpy(report->text, text->data, text->size);
-        report->text[text->size] = '\0'; /* wire.c: at most PXW_TEXT_MAX */
-        return;
-    }
     (void)snprintf(report->text, sizeof(report->text),
                    "the job's step \"%.*s\" failed: %s",
                    (int)message->field[PXW_F_STEP].size,
@@ -102,14 +94,13 @@ static void take_frame(struct keeper_report *report)
     }
     report->phase = step->next;
     report->started = report->started || step->next == REPORT_STARTED;
-    if (header.type == PXW_RESULT) {
-        report->json = message.field[PXW_F_JSON].data;
-        report->json_bytes = message.field[PXW_F_JSON].size;
+    if (header.type == PXW_RESULT || header.type == PXW_REFUSED) {
+        report->last = message;
         report->silenced = true;
-        return; /* the frame stays where `json` points */
+        return; /* the frame stays where the message points */
     }
-    if (header.type == PXW_REFUSED || header.type == PXW_FAILED) {
-        take_text(report, &message);
+    if (header.type == PXW_FAILED) {
+        describe_failure(report, &message);
         report->silenced = true;
     }
     stream->size = 0;

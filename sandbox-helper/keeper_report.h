@@ -31,13 +31,11 @@ struct keeper_report
     bool started;  /* STARTED was seen at any time */
     bool silenced; /* nothing more is read */
 
-    /* Of REFUSED. */
-    uint32_t reason;
-    /* Of REFUSED or FAILED: what to tell a person. */
-    char text[PXW_TEXT_MAX + 1];
-    /* Of RESULT: points into the stream's data; NULL: none. */
-    const uint8_t *json;
-    uint32_t json_bytes;
+    /* Of FAILED: what to tell a person. */
+    char text[PXW_NAME_MAX + 128];
+    /* REFUSED or RESULT, the last frame that is read; points into the
+     * stream's data. Its type is 0 when there was none. */
+    struct pxw_message last;
 };
 
 /* Reads what is there, at most one frame's part. Once silenced it returns

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "py_source.h"
+#include "py_tree.h"
 #include "wire.h"
 
 /* Position of Popen's `shell` among its arguments. */
@@ -21,58 +21,21 @@
 /* Position of open's `mode`. */
 #define MODE_POSITION 1
 
+struct visitor;
+
 struct check
 {
     const struct py_policy *policy;
-    PyObject *node_type;     /* ast.AST */
     PyObject *os_names;      /* set: what `os` is called here */
     PyObject *process_names; /* set: what `subprocess` is called */
     PyObject *shell_names;   /* set: functions taken from subprocess */
-    bool open_is_own;        /* the script binds the name `open` */
+    PyObject *own_names;     /* set: what the script itself binds */
+    PyObject *methods;       /* set: statements right inside a class */
+    const struct visitor *pass;
+    bool failed;             /* a set is not complete */
     char *text;
     size_t size;
 };
-
-/* What to do with a node of one type, in one pass. True: stop, refused. */
-typedef bool visit_fn(struct check *check, PyObject *node);
-
-/* A borrowed look at an attribute that the tree keeps alive. */
-static PyObject *peek(PyObject *node, const char *name)
-{
-    PyObject *value = PyObject_GetAttrString(node, name);
-
-    Py_XDECREF(value);
-    if (value == NULL) {
-        PyErr_Clear();
-    }
-    return value;
-}
-
-static const char *text_of(PyObject *object, Py_ssize_t *ret_size)
-{
-    const char *text = NULL;
-
-    if (object != NULL && PyUnicode_Check(object)) {
-        text = PyUnicode_AsUTF8AndSize(object, ret_size);
-    }
-    if (text == NULL) {
-        PyErr_Clear();
-        *ret_size = 0;
-        return "";
-    }
-    return text;
-}
-
-static bool is_text(PyObject *object, const char *wanted)
-{
-    return object != NULL && PyUnicode_Check(object)
-           && PyUnicode_CompareWithASCIIString(object, wanted) == 0;
-}
-
-static bool is_node(PyObject *node, const char *type)
-{
-    return node != NULL && strcmp(Py_TYPE(node)->tp_name, type) == 0;
-}
 
 static bool in_set(PyObject *set, PyObject *name)
 {
@@ -84,10 +47,11 @@ static bool in_set(PyObject *set, PyObject *name)
     return found == 1;
 }
 
-static void add_to(PyObject *set, PyObject *name)
+static void add_to(struct check *check, PyObject *set, PyObject *name)
 {
     if (name != NULL && PySet_Add(set, name) != 0) {
         PyErr_Clear();
+        check->failed = true;
     }
 }
 
@@ -102,41 +66,34 @@ refuse(struct check *check, const char *format, ...)
     return true;
 }
 
-static PyObject *bound_name(PyObject *alias)
-{
-    PyObject *other = peek(alias, "asname");
-
-    return other == NULL || other == Py_None ? peek(alias, "name") : other;
-}
-
 /* First pass: by which names are os, subprocess and their functions known. */
 static void note_import(struct check *check, PyObject *alias)
 {
-    PyObject *name = peek(alias, "name");
-    PyObject *renamed = peek(alias, "asname");
+    PyObject *name = py_tree_get(alias, "name");
+    PyObject *renamed = py_tree_get(alias, "asname");
     bool plain = renamed == NULL || renamed == Py_None;
     Py_ssize_t size;
-    const char *text = text_of(name, &size);
+    const char *text = py_tree_text(name, &size);
 
-    if (is_text(name, "os") || (plain && strncmp(text, "os.", 3) == 0)) {
+    if (py_tree_is_text(name, "os") || (plain && strncmp(text, "os.", 3) == 0)) {
         PyObject *bound = plain ? PyUnicode_FromString("os")
                                 : Py_NewRef(renamed);
 
-        add_to(check->os_names, bound);
+        add_to(check, check->os_names, bound);
         Py_XDECREF(bound);
     }
-    if (is_text(name, "subprocess")) {
-        add_to(check->process_names, bound_name(alias));
+    if (py_tree_is_text(name, "subprocess")) {
+        add_to(check, check->process_names, py_tree_bound_name(alias));
     }
-    if (!plain && is_text(renamed, "open")) {
-        check->open_is_own = true;
+    if (!plain) {
+        add_to(check, check->own_names, renamed);
     }
 }
 
 static bool note_imports(struct check *check, PyObject *node)
 {
-    PyObject *names = peek(node, "names");
-    PyObject *module = peek(node, "module");
+    PyObject *names = py_tree_get(node, "names");
+    PyObject *module = py_tree_get(node, "module");
 
     for (Py_ssize_t i = 0; names != NULL && i < PyList_GET_SIZE(names); i++) {
         PyObject *alias = PyList_GET_ITEM(names, i);
@@ -144,8 +101,8 @@ static bool note_imports(struct check *check, PyObject *node)
         if (module == NULL) {
             note_import(check, alias);
         }
-        else if (is_text(module, "subprocess")) {
-            add_to(check->shell_names, bound_name(alias));
+        else if (py_tree_is_text(module, "subprocess")) {
+            add_to(check, check->shell_names, py_tree_bound_name(alias));
         }
     }
     return false;
@@ -153,9 +110,23 @@ static bool note_imports(struct check *check, PyObject *node)
 
 static bool note_name(struct check *check, PyObject *node)
 {
-    if (is_text(peek(node, "id"), "open")
-        && is_node(peek(node, "ctx"), "Store")) {
-        check->open_is_own = true;
+    if (py_tree_is(py_tree_get(node, "ctx"), "Store")) {
+        add_to(check, check->own_names, py_tree_get(node, "id"));
+    }
+    return false;
+}
+
+/* A method does not count: its name is bound in the class only. */
+static bool note_definition(struct check *check, PyObject *node)
+{
+    PyObject *body = py_tree_is(node, "ClassDef") ? py_tree_get(node, "body")
+                                                  : NULL;
+
+    if (!in_set(check->methods, node)) {
+        add_to(check, check->own_names, py_tree_get(node, "name"));
+    }
+    for (Py_ssize_t i = 0; body != NULL && i < PyList_GET_SIZE(body); i++) {
+        add_to(check, check->methods, PyList_GET_ITEM(body, i));
     }
     return false;
 }
@@ -163,11 +134,11 @@ static bool note_name(struct check *check, PyObject *node)
 /* Second pass. */
 static bool check_import(struct check *check, PyObject *node)
 {
-    PyObject *names = peek(node, "names");
+    PyObject *names = py_tree_get(node, "names");
 
     for (Py_ssize_t i = 0; names != NULL && i < PyList_GET_SIZE(names); i++) {
         Py_ssize_t size;
-        const char *name = text_of(peek(PyList_GET_ITEM(names, i), "name"),
+        const char *name = py_tree_text(py_tree_get(PyList_GET_ITEM(names, i), "name"),
                                    &size);
 
         if (!py_policy_allows_import(check->policy, name, (size_t)size)) {
@@ -179,12 +150,12 @@ static bool check_import(struct check *check, PyObject *node)
 
 static bool check_import_from(struct check *check, PyObject *node)
 {
-    PyObject *module = peek(node, "module");
-    PyObject *level = peek(node, "level");
+    PyObject *module = py_tree_get(node, "module");
+    PyObject *level = py_tree_get(node, "level");
     long dots = level == NULL || !PyLong_Check(level) ? 0
                                                       : PyLong_AsLong(level);
     Py_ssize_t size;
-    const char *name = text_of(module, &size);
+    const char *name = py_tree_text(module, &size);
 
     if (dots > 0) {
         return refuse(check, "Disallowed import: .%s (relative)", name);
@@ -193,11 +164,11 @@ static bool check_import_from(struct check *check, PyObject *node)
         return refuse(check, "Disallowed import: %s", name);
     }
     if ((check->policy->forbid & PXW_FORBID_OS_SYSTEM) != 0
-        && is_text(module, "os")) {
-        PyObject *names = peek(node, "names");
+        && py_tree_is_text(module, "os")) {
+        PyObject *names = py_tree_get(node, "names");
 
         for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names); i++) {
-            if (is_text(peek(PyList_GET_ITEM(names, i), "name"), "system")) {
+            if (py_tree_is_text(py_tree_get(PyList_GET_ITEM(names, i), "name"), "system")) {
                 return refuse(check, "Disallowed call: os.system");
             }
         }
@@ -207,12 +178,12 @@ static bool check_import_from(struct check *check, PyObject *node)
 
 static bool check_attribute(struct check *check, PyObject *node)
 {
-    PyObject *owner = peek(node, "value");
+    PyObject *owner = py_tree_get(node, "value");
 
     if ((check->policy->forbid & PXW_FORBID_OS_SYSTEM) != 0
-        && is_text(peek(node, "attr"), "system")
-        && is_node(owner, "Name")
-        && in_set(check->os_names, peek(owner, "id"))) {
+        && py_tree_is_text(py_tree_get(node, "attr"), "system")
+        && py_tree_is(owner, "Name")
+        && in_set(check->os_names, py_tree_get(owner, "id"))) {
         return refuse(check, "Disallowed call: os.system");
     }
     return false;
@@ -220,7 +191,7 @@ static bool check_attribute(struct check *check, PyObject *node)
 
 static bool is_true_constant(PyObject *node)
 {
-    PyObject *value = is_node(node, "Constant") ? peek(node, "value")
+    PyObject *value = py_tree_is(node, "Constant") ? py_tree_get(node, "value")
                                                     : NULL;
 
     return value != NULL && PyObject_IsTrue(value) == 1;
@@ -229,14 +200,14 @@ static bool is_true_constant(PyObject *node)
 static PyObject *argument(PyObject *call, Py_ssize_t position,
                           const char *keyword)
 {
-    PyObject *positional = peek(call, "args");
-    PyObject *named = peek(call, "keywords");
+    PyObject *positional = py_tree_get(call, "args");
+    PyObject *named = py_tree_get(call, "keywords");
 
     for (Py_ssize_t i = 0; named != NULL && i < PyList_GET_SIZE(named); i++) {
         PyObject *item = PyList_GET_ITEM(named, i);
 
-        if (is_text(peek(item, "arg"), keyword)) {
-            return peek(item, "value");
+        if (py_tree_is_text(py_tree_get(item, "arg"), keyword)) {
+            return py_tree_get(item, "value");
         }
     }
     if (positional != NULL && position < PyList_GET_SIZE(positional)) {
@@ -247,21 +218,21 @@ static PyObject *argument(PyObject *call, Py_ssize_t position,
 
 static bool is_process_function(const struct check *check, PyObject *function)
 {
-    if (is_node(function, "Name")) {
-        return in_set(check->shell_names, peek(function, "id"));
+    if (py_tree_is(function, "Name")) {
+        return in_set(check->shell_names, py_tree_get(function, "id"));
     }
-    if (is_node(function, "Attribute")) {
-        PyObject *owner = peek(function, "value");
+    if (py_tree_is(function, "Attribute")) {
+        PyObject *owner = py_tree_get(function, "value");
 
-        return is_node(owner, "Name")
-               && in_set(check->process_names, peek(owner, "id"));
+        return py_tree_is(owner, "Name")
+               && in_set(check->process_names, py_tree_get(owner, "id"));
     }
     return false;
 }
 
 static bool check_call(struct check *check, PyObject *node)
 {
-    PyObject *function = peek(node, "func");
+    PyObject *function = py_tree_get(node, "func");
     PyObject *mode;
     Py_ssize_t size;
     const char *text;
@@ -272,132 +243,88 @@ static bool check_call(struct check *check, PyObject *node)
         return refuse(check, "Disallowed call: subprocess with shell=True");
     }
     if ((check->policy->forbid & PXW_FORBID_OPEN_WRITE) == 0
-        || check->open_is_own || !is_node(function, "Name")
-        || !is_text(peek(function, "id"), "open")) {
+        || !py_tree_is(function, "Name")
+        || !py_tree_is_text(py_tree_get(function, "id"), "open")
+        || in_set(check->own_names, py_tree_get(function, "id"))) {
         return false;
     }
     mode = argument(node, MODE_POSITION, "mode");
-    text = text_of(is_node(mode, "Constant") ? peek(mode, "value") : NULL,
-                   &size);
+    text = py_tree_text(py_tree_is(mode, "Constant")
+                            ? py_tree_get(mode, "value")
+                            : NULL,
+                        &size);
     if (py_policy_mode_writes(text, (size_t)size)) {
         return refuse(check, "Disallowed call: open() with mode '%s'", text);
     }
     return false;
 }
 
-struct visitor
+/* Names that reach the compiler. Also when only referred to: `e = eval`. */
+static bool check_name(struct check *check, PyObject *node)
 {
-    const char *type;
-    visit_fn *visit;
-};
+    static const char *const names[] = { "eval", "exec", "compile" };
+    PyObject *name = py_tree_get(node, "id");
 
-static const struct visitor note_pass[] = {
-    { "Import", note_imports },
-    { "ImportFrom", note_imports },
-    { "Name", note_name },
-    { NULL, NULL },
-};
-
-static const struct visitor check_pass[] = {
-    { "Import", check_import },
-    { "ImportFrom", check_import_from },
-    { "Attribute", check_attribute },
-    { "Call", check_call },
-    { NULL, NULL },
-};
-
-/* Puts what is below `node` on the stack, last first, so that the first is
- * taken next. 0, or -1 with an exception set. */
-static int push_children(const struct check *check, PyObject *stack,
-                         PyObject *node)
-{
-    PyObject *fields = NULL;
-    int rv = 0;
-
-    if (PyList_Check(node)) {
-        for (Py_ssize_t i = PyList_GET_SIZE(node); rv == 0 && i > 0; i--) {
-            rv = PyList_Append(stack, PyList_GET_ITEM(node, i - 1));
-        }
-        return rv;
-    }
-    fields = PyObject_GetAttrString((PyObject *)Py_TYPE(node), "_fields");
-    if (fields == NULL || !PyTuple_Check(fields)) {
-        Py_XDECREF(fields);
-        PyErr_Clear(); /* a constant's value: nothing below */
-        return 0;
-    }
-    for (Py_ssize_t i = PyTuple_GET_SIZE(fields); rv == 0 && i > 0; i--) {
-        PyObject *child = PyObject_GetAttr(node,
-                                           PyTuple_GET_ITEM(fields, i - 1));
-
-        if (child == NULL) {
-            PyErr_Clear(); /* an optional field that is not there */
-        }
-        else {
-            if (PyList_Check(child)
-                || PyObject_IsInstance(child, check->node_type) == 1) {
-                rv = PyList_Append(stack, child);
-            }
-            Py_DECREF(child);
-        }
-    }
-    Py_DECREF(fields);
-    return rv;
-}
-
-/* True: refused. Out of memory ends the walk: the run meets it again. */
-static bool walk(struct check *check, PyObject *tree,
-                 const struct visitor *pass)
-{
-    PyObject *stack = PyList_New(0);
-    bool refused = false;
-
-    if (stack == NULL || PyList_Append(stack, tree) != 0) {
-        PyErr_Clear();
-    }
-    while (!refused && stack != NULL && PyList_GET_SIZE(stack) > 0) {
-        Py_ssize_t last = PyList_GET_SIZE(stack) - 1;
-        PyObject *node = Py_NewRef(PyList_GET_ITEM(stack, last));
-
-        if (PyList_SetSlice(stack, last, last + 1, NULL) != 0) {
-            PyErr_Clear();
-            Py_DECREF(node);
-            break;
-        }
-        for (const struct visitor *at = pass; at->type != NULL; at++) {
-            if (is_node(node, at->type)) {
-                refused = at->visit(check, node);
-                break;
-            }
-        }
-        if (!refused && push_children(check, stack, node) != 0) {
-            PyErr_Clear();
-            Py_DECREF(node);
-            break;
-        }
-        Py_DECREF(node);
-    }
-    Py_XDECREF(stack);
-    return refused;
-}
-
-/* A function of the script's own, at the top, that is called open. */
-static bool defines_open(PyObject *tree)
-{
-    PyObject *body = peek(tree, "body");
-
-    for (Py_ssize_t i = 0; body != NULL && i < PyList_GET_SIZE(body); i++) {
-        PyObject *node = PyList_GET_ITEM(body, i);
-
-        if ((is_node(node, "FunctionDef") || is_node(node, "ClassDef"))
-            && is_text(peek(node, "name"), "open")) {
-            return true;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if ((check->policy->forbid & PXW_FORBID_EVAL) != 0
+            && py_tree_is_text(name, names[i])
+            && !in_set(check->own_names, name)) {
+            return refuse(check, "Disallowed call: %s", names[i]);
         }
     }
     return false;
 }
 
-bool py_check_refuses(const char *source, const struct py_policy *policy,
+static const struct visitor
+{
+    const char *type;
+    bool (*visit)(struct check *check, PyObject *node);
+} note_pass[] = {
+    { "Import", note_imports },
+    { "ImportFrom", note_imports },
+    { "Name", note_name },
+    { "FunctionDef", note_definition },
+    { "ClassDef", note_definition },
+    { NULL, NULL },
+}, check_pass[] = {
+    { "Import", check_import },
+    { "ImportFrom", check_import_from },
+    { "Attribute", check_attribute },
+    { "Call", check_call },
+    { "Name", check_name },
+    { NULL, NULL },
+};
+
+static bool visit(void *context, PyObject *node)
+{
+    struct check *check = context;
+
+    for (const struct visitor *at = check->pass; at->type != NULL; at++) {
+        if (py_tree_is(node, at->type)) {
+            return at->visit(check, node);
+        }
+    }
+    return false;
+}
+
+static bool walk(struct check *check, PyObject *tree,
+                 enum py_tree_scope scope, const struct visitor *pass)
+{
+    bool complete = true;
+
+    check->pass = pass;
+    return py_tree_walk(tree, scope, visit, check, &complete)
+           || ((!complete || check->failed)
+               && refuse(check, "Too large to be checked"));
+}
+
+bool py_check_is_needed(const struct py_policy *policy)
+{
+    return policy->imports != NULL || policy->deny != NULL
+           || (policy->forbid & ~(uint32_t)PXW_FORBID_AT_RUN_TIME) != 0;
+}
+
+bool py_check_refuses(PyObject *tree, const struct py_policy *policy,
                       char *ret_text, size_t size)
 {
     struct check check = {
@@ -405,24 +332,29 @@ bool py_check_refuses(const char *source, const struct py_policy *policy,
         .os_names = PySet_New(NULL),
         .process_names = PySet_New(NULL),
         .shell_names = PySet_New(NULL),
+        .own_names = PySet_New(NULL),
+        .methods = PySet_New(NULL),
         .text = ret_text,
         .size = size,
     };
-    PyObject *tree = py_source_compile(source, true);
-    PyObject *module = PyImport_ImportModule("_ast");
-    bool refused = false;
+    bool refused;
 
-    check.node_type = module == NULL ? NULL : peek(module, "AST");
-    if (tree != NULL && check.node_type != NULL && check.shell_names != NULL) {
-        check.open_is_own = defines_open(tree);
-        refused = walk(&check, tree, note_pass)
-                  || walk(&check, tree, check_pass);
+    if (check.os_names == NULL || check.process_names == NULL
+        || check.shell_names == NULL || check.own_names == NULL
+        || check.methods == NULL) {
+        refused = refuse(&check, "Too large to be checked");
+    }
+    else {
+        /* Aliases are noted wherever they are made, so that the order of the
+         * script does not matter. */
+        refused = walk(&check, tree, PY_TREE_ALL, note_pass)
+                  || walk(&check, tree, PY_TREE_ALL, check_pass);
     }
     PyErr_Clear();
-    Py_XDECREF(module);
-    Py_XDECREF(tree);
     Py_XDECREF(check.os_names);
     Py_XDECREF(check.process_names);
     Py_XDECREF(check.shell_names);
+    Py_XDECREF(check.own_names);
+    Py_XDECREF(check.methods);
     return refused;
 }

@@ -6,16 +6,20 @@
 #ifndef PYEXEC_PY_CHECK_H
 #define PYEXEC_PY_CHECK_H
 
+#include <Python.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "py_policy.h"
 
-/* Parses `source` (UTF-8, NUL-terminated) and looks for what the policy
- * refuses. True: refused, and `ret_text` (of `size` bytes) says why. False:
- * nothing found, or it does not parse; the run itself then shows the error as
- * Python does. Leaves no Python exception set. */
-bool py_check_refuses(const char *source, const struct py_policy *policy,
+/* Whether the policy refuses anything that the tree could show. */
+bool py_check_is_needed(const struct py_policy *policy);
+
+/* Looks through the tree for what the policy refuses, and for nothing else.
+ * True: refused, and `ret_text` (of `size` bytes) says why; also when there is
+ * no memory for looking. Leaves no exception set. */
+bool py_check_refuses(PyObject *tree, const struct py_policy *policy,
                       char *ret_text, size_t size);
 
 #endif

@@ -51,7 +51,8 @@ static bool called_by_c(PyObject *args)
 static PyObject *guard_import(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     PyObject *name = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0)
-                                                : NULL;
+                     : kwargs != NULL ? PyDict_GetItemString(kwargs, "name")
+                                      : NULL;
     Py_ssize_t size = 0;
     const char *text = NULL;
 
@@ -139,7 +140,7 @@ int py_hooks_arm(const struct py_policy *policy)
     PyObject *guard = NULL;
     int rv = 0;
 
-    if (policy->imports != NULL) {
+    if (policy->imports != NULL || policy->deny != NULL) {
         real_import = PyDict_GetItemString(builtins, "__import__");
         if (real_import == NULL) {
             PyErr_SetString(PyExc_RuntimeError, "no __import__");

@@ -7,31 +7,43 @@
 
 #include <string.h>
 
-bool py_policy_allows_import(const struct py_policy *policy, const char *name,
-                             size_t size)
+/* Whether a line of the list is this name. */
+static bool lists(const char *list, size_t size, const char *name,
+                  size_t name_size)
 {
-    const char *dot = memchr(name, '.', size);
-    const char *at = policy->imports;
-    size_t left = policy->imports_size;
-    size_t top = dot == NULL ? size : (size_t)(dot - name);
+    while (size > 0) {
+        const char *end = memchr(list, '\n', size);
+        size_t line = end == NULL ? size : (size_t)(end - list);
 
-    if (at == NULL) {
-        return true;
-    }
-    while (left > 0) {
-        const char *end = memchr(at, '\n', left);
-        size_t line = end == NULL ? left : (size_t)(end - at);
-
-        if (top > 0 && line == top && memcmp(at, name, top) == 0) {
+        if (name_size > 0 && line == name_size
+            && memcmp(list, name, name_size) == 0) {
             return true;
         }
         if (end == NULL) {
             break;
         }
-        at = end + 1;
-        left -= line + 1;
+        list = end + 1;
+        size -= line + 1;
     }
     return false;
+}
+
+bool py_policy_allows_import(const struct py_policy *policy, const char *name,
+                             size_t size)
+{
+    const char *dot = memchr(name, '.', size);
+    size_t top = dot == NULL ? size : (size_t)(dot - name);
+
+    /* `from __future__ import …` speaks to the compiler. */
+    if (top == 10 && memcmp(name, "__future__", 10) == 0) {
+        return true;
+    }
+    if (policy->deny != NULL
+        && lists(policy->deny, policy->deny_size, name, top)) {
+        return false;
+    }
+    return policy->imports == NULL
+           || lists(policy->imports, policy->imports_size, name, top);
 }
 
 bool py_policy_mode_writes(const char *mode, size_t size)

@@ -15,11 +15,13 @@ struct py_policy
 {
     const char *imports;  /* names, one a line; NULL: anything */
     size_t imports_size;
+    const char *deny;     /* names, one a line; NULL: none */
+    size_t deny_size;
     uint32_t forbid;      /* enum pxw_forbid */
 };
 
-/* The part of a dotted module name up to the first dot, and whether the
- * policy allows it. `name` need not end with NUL. */
+/* Whether a module may be imported; of a dotted name the part up to the first
+ * dot decides. `name` need not end with NUL. */
 bool py_policy_allows_import(const struct py_policy *policy, const char *name,
                              size_t size);
 

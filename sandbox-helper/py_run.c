@@ -15,7 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "py_examine.h"
 #include "py_source.h"
+#include "py_traceback.h"
 
 /* What CPython exits with when its last flush fails (pythonrun.c). */
 #define STATUS_FLUSH_FAILED 120
@@ -105,7 +107,7 @@ static int report_exception(bool *ret_interrupted)
         return status_of_exit();
     }
     *ret_interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
-    PyErr_Print();
+    py_traceback_print();
     return 1;
 }
 
@@ -192,30 +194,72 @@ static int prepare_main(PyObject *names)
     return rv;
 }
 
-int py_run_script(const char *source)
+/* sys.argv: the script's name, then what the request gave. */
+static int set_arguments(PyObject *args)
+{
+    PyObject *name = PyUnicode_FromString(PY_SOURCE_NAME);
+    int rv = name == NULL || PyList_Insert(args, 0, name) != 0
+                     || PySys_SetObject("argv", args) != 0
+                 ? -1
+                 : 0;
+
+    Py_XDECREF(name);
+    return rv;
+}
+
+static PyObject *compile_script(const struct py_script *script)
+{
+    PyObject *builtins;
+    PyObject *code;
+
+    if (script->tree == NULL) {
+        return py_source_compile(script->source, false);
+    }
+    builtins = PyImport_ImportModule("builtins");
+    code = builtins == NULL
+               ? NULL
+               : PyObject_CallMethod(builtins, "compile", "Oss", script->tree,
+                                     PY_SOURCE_NAME, "exec");
+    Py_XDECREF(builtins);
+    return code;
+}
+
+/* The body, then the call. 0, or -1 with an exception set. */
+static int run_body_and_call(const struct py_script *script, PyObject *names)
+{
+    bool calls = script->call.how != PXW_CALL_NONE;
+    PyObject *code = compile_script(script);
+    PyObject *result = code == NULL ? NULL
+                                    : PyEval_EvalCode(code, names, names);
+
+    Py_XDECREF(code);
+    if (result == NULL) {
+        if (calls) {
+            py_call_report_exception(&script->call, names);
+        }
+        return -1;
+    }
+    Py_DECREF(result);
+    return calls ? py_call_run(&script->call, names) : 0;
+}
+
+int py_run_script(const struct py_script *script)
 {
     PyObject *main_module = PyImport_AddModule("__main__"); /* borrowed */
     PyObject *names = main_module == NULL ? NULL
                                           : PyModule_GetDict(main_module);
-    PyObject *code;
-    PyObject *result = NULL;
     bool interrupted = false;
     int status = 0;
 
-    if (names == NULL || prepare_main(names) != 0) {
+    if (names == NULL || prepare_main(names) != 0
+        || (script->args != NULL && set_arguments(script->args) != 0)) {
         PyErr_Print();
         return 1;
     }
-    py_source_publish(source);
-    code = py_source_compile(source, false);
-    if (code != NULL) {
-        result = PyEval_EvalCode(code, names, names);
-        Py_DECREF(code);
-    }
-    if (result == NULL) {
+    py_source_publish(script->source);
+    if (run_body_and_call(script, names) != 0) {
         status = report_exception(&interrupted);
     }
-    Py_XDECREF(result);
     status = finish(names, status);
     if (interrupted) {
         die_of_interrupt();

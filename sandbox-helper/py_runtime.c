@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "py_call.h"
 #include "py_hooks.h"
 #include "py_source.h"
 #ifdef HAVE_CONFIG_H
@@ -22,8 +23,8 @@
 /* What nearly every script meets sooner or later, whatever it imports:
  * tracebacks, threads' bookkeeping at the end, time formats, codecs. */
 static const char *const always[] = {
-    "_ast", "_strptime", "atexit", "encodings.idna", "linecache", "locale",
-    "threading", "traceback",
+    "_ast",      "_strptime", "atexit",    "difflib",  "encodings.idna",
+    "linecache", "locale",    "threading", "traceback",
 };
 
 /* As `LANG=C.UTF-8 python3 -u script.py` is: unbuffered, so that whatever
@@ -117,7 +118,7 @@ static void call_gc(const char *function)
     Py_XDECREF(gc);
 }
 
-void py_runtime_preload(const char *list, size_t size)
+int py_runtime_preload(const char *list, size_t size)
 {
     for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
         preload(always[i]);
@@ -138,9 +139,14 @@ void py_runtime_preload(const char *list, size_t size)
         list = end + 1;
         size -= line + 1;
     }
+    if (py_call_prepare() != 0) {
+        PyErr_Print();
+        return -1;
+    }
     /* A collection in a job must not touch, and so copy, all of this. */
     call_gc("collect");
     call_gc("freeze");
+    return 0;
 }
 
 const char *py_runtime_version(void)

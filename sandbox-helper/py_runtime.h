@@ -15,8 +15,8 @@ int py_runtime_start(const char **ret_reason);
 
 /* In the zygote: imports each of the modules in `list` (one a line), then
  * freezes what is there out of the garbage collector. A module that is not
- * installed is logged and left out. */
-void py_runtime_preload(const char *list, size_t size);
+ * installed is logged and left out. 0, or -1 after a line on stderr. */
+int py_runtime_preload(const char *list, size_t size);
 
 /* The interpreter's version, "3.11.2". Static. */
 const char *py_runtime_version(void);

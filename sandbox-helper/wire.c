@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Packing and checking of frames. Runs in every process of ours, with that
- * process's rights; must never read outside the bytes it was given and never
- * block. The two tables below are the whole grammar.
+ * Checking of frames. Runs in every process of ours, with that process's
+ * rights; must never read outside the bytes it was given and never block. The
+ * two tables below are the whole grammar; wire_writer.c packs frames.
  */
 #include "wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const uint8_t magic[4] = { 'P', 'Y', 'X', 'W' };
 
 enum kind
 {
@@ -42,6 +40,10 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_OUTPUT] = KIND_U32,
     [PXW_F_FILES] = KIND_U32,
     [PXW_F_THREADS] = KIND_U32,
+    [PXW_F_CALL] = KIND_U32,
+    [PXW_F_FUNCTION] = KIND_NAME,
+    [PXW_F_PARAMS] = KIND_LINE,
+    [PXW_F_DENY] = KIND_LIST,
     [PXW_F_OUTCOME] = KIND_U32,
     [PXW_F_TEXT] = KIND_TEXT,
     [PXW_F_EXIT] = KIND_U32,
@@ -54,6 +56,9 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_JSON] = KIND_OUTPUT,
     [PXW_F_QUEUE_US] = KIND_U64,
     [PXW_F_REASON] = KIND_U32,
+    [PXW_F_KIND] = KIND_U32,
+    [PXW_F_HINTS] = KIND_LIST,
+    [PXW_F_NAMES] = KIND_LIST,
     [PXW_F_POOL_DEF] = KIND_FIELDS,
     [PXW_F_PRELOAD] = KIND_LIST,
     [PXW_F_SLOTS] = KIND_U32,
@@ -87,7 +92,8 @@ struct rule
 };
 
 #define SMALL (8u << 10)
-/* Packets of the fork channel: PXW_F_PRELOAD is the largest thing in one. */
+/* Room for one list, which is the largest thing in a packet of the fork
+ * channel. */
 #define PACKET (PXW_LIST_MAX + SMALL)
 
 static const struct rule rules[] = {
@@ -96,13 +102,14 @@ static const struct rule rules[] = {
       .must = { PXW_F_POOL, PXW_F_SOURCE, PXW_F_FORBID, PXW_F_WALL_MS,
                 PXW_F_CPU_MS, PXW_F_MEMORY, PXW_F_OUTPUT, PXW_F_FILES,
                 PXW_F_THREADS },
-      .may = { PXW_F_TENANT, PXW_F_STDIN, PXW_F_IMPORTS, PXW_F_ARG },
+      .may = { PXW_F_TENANT, PXW_F_STDIN, PXW_F_IMPORTS, PXW_F_ARG,
+               PXW_F_CALL, PXW_F_FUNCTION, PXW_F_PARAMS, PXW_F_DENY },
       .many = PXW_F_ARG },
-    { .type = PXW_OUTCOME, .max_body = 3 * PXW_OUTPUT_MAX + SMALL,
+    { .type = PXW_OUTCOME, .max_body = 3 * PXW_OUTPUT_MAX + 2 * PACKET,
       .must = { PXW_F_OUTCOME },
       .may = { PXW_F_TEXT, PXW_F_EXIT, PXW_F_WALL_US, PXW_F_CPU_US, PXW_F_PEAK,
                PXW_F_OUT, PXW_F_ERR, PXW_F_CUT, PXW_F_JSON, PXW_F_QUEUE_US,
-               PXW_F_REASON } },
+               PXW_F_REASON, PXW_F_KIND, PXW_F_HINTS, PXW_F_NAMES } },
     { .type = PXW_STATUS, .max_body = 64 },
     { .type = PXW_STATUS_IS, .max_body = SMALL,
       .must = { PXW_F_READY, PXW_F_LEVEL, PXW_F_VERSION },
@@ -121,11 +128,13 @@ static const struct rule rules[] = {
     { .type = PXW_READY, .max_body = 64 },
     { .type = PXW_FAILED, .max_body = SMALL,
       .must = { PXW_F_STEP, PXW_F_ERROR } },
-    { .type = PXW_REFUSED, .max_body = SMALL,
-      .must = { PXW_F_REASON, PXW_F_TEXT } },
+    { .type = PXW_REFUSED, .max_body = 2 * PACKET,
+      .must = { PXW_F_REASON, PXW_F_TEXT },
+      .may = { PXW_F_HINTS, PXW_F_NAMES } },
     { .type = PXW_STARTED, .max_body = 64 },
-    { .type = PXW_RESULT, .max_body = PXW_OUTPUT_MAX + SMALL,
-      .must = { PXW_F_JSON } },
+    { .type = PXW_RESULT, .max_body = PXW_OUTPUT_MAX + PACKET,
+      .must = { PXW_F_KIND },
+      .may = { PXW_F_JSON, PXW_F_TEXT, PXW_F_HINTS } },
 };
 
 /* The inside of PXW_F_POOL_DEF. */
@@ -136,24 +145,6 @@ static const struct rule pool_rule = {
               PXW_F_FILES, PXW_F_THREADS },
     .may = { PXW_F_PRELOAD },
 };
-
-static void put16(uint8_t *at, uint16_t value)
-{
-    at[0] = (uint8_t)value;
-    at[1] = (uint8_t)(value >> 8);
-}
-
-static void put32(uint8_t *at, uint32_t value)
-{
-    put16(at, (uint16_t)value);
-    put16(at + 2, (uint16_t)(value >> 16));
-}
-
-static void put64(uint8_t *at, uint64_t value)
-{
-    put32(at, (uint32_t)value);
-    put32(at + 4, (uint32_t)(value >> 32));
-}
 
 static uint16_t get16(const uint8_t *at)
 {
@@ -203,7 +194,7 @@ int pxw_get_header(const uint8_t *bytes, struct pxw_header *ret_header)
     uint32_t length = get32(bytes + 8);
     const struct rule *rule = find_rule(type);
 
-    if (memcmp(bytes, magic, sizeof(magic)) != 0) {
+    if (memcmp(bytes, PXW_MAGIC, 4) != 0) {
         return -EPROTO;
     }
     if (get16(bytes + 4) != PXW_VERSION) {
@@ -367,152 +358,6 @@ bool pxw_next(const struct pxw_message *message, size_t *at,
 {
     return *at < message->size
            && take_field(message->body, message->size, at, ret_field) == 0;
-}
-
-/* Room for `more` bytes, or NULL with the writer's error set. */
-static uint8_t *grow(struct pxw_writer *writer, size_t more)
-{
-    size_t need;
-    uint8_t *data;
-
-    if (writer->error != 0) {
-        return NULL;
-    }
-    if (more > UINT32_MAX || writer->size > UINT32_MAX - more) {
-        writer->error = -EMSGSIZE;
-        return NULL;
-    }
-    need = writer->size + more;
-    if (need > writer->capacity) {
-        size_t capacity = need < 512 ? 512 : need + need / 2;
-
-        data = realloc(writer->data, capacity);
-        if (data == NULL) {
-            writer->error = -ENOMEM;
-            return NULL;
-        }
-        writer->data = data;
-        writer->capacity = capacity;
-    }
-    data = writer->data + writer->size;
-    writer->size = need;
-    return data;
-}
-
-void pxw_begin(struct pxw_writer *writer, enum pxw_type type)
-{
-    uint8_t *head;
-
-    writer->size = 0;
-    writer->error = 0;
-    head = grow(writer, PXW_HEADER_BYTES);
-    if (head != NULL) {
-        memcpy(head, magic, sizeof(magic));
-        put16(head + 4, PXW_VERSION);
-        put16(head + 6, (uint16_t)type);
-        put32(head + 8, 0);
-    }
-}
-
-static uint8_t *put_field(struct pxw_writer *writer, enum pxw_tag tag,
-                          size_t size)
-{
-    uint8_t *head;
-
-    if (size > UINT32_MAX - PXW_FIELD_HEADER_BYTES) {
-        writer->error = -EMSGSIZE;
-        return NULL;
-    }
-    head = grow(writer, PXW_FIELD_HEADER_BYTES + size);
-    if (head == NULL) {
-        return NULL;
-    }
-    put16(head, (uint16_t)tag);
-    put16(head + 2, 0);
-    put32(head + 4, (uint32_t)size);
-    return head + PXW_FIELD_HEADER_BYTES;
-}
-
-void pxw_put_bytes(struct pxw_writer *writer, enum pxw_tag tag,
-                   const void *data, size_t size)
-{
-    uint8_t *value = put_field(writer, tag, size);
-
-    if (value != NULL && size > 0) {
-        memcpy(value, data, size);
-    }
-}
-
-void pxw_put_str(struct pxw_writer *writer, enum pxw_tag tag, const char *text)
-{
-    pxw_put_bytes(writer, tag, text, strlen(text));
-}
-
-void pxw_put_u32(struct pxw_writer *writer, enum pxw_tag tag, uint32_t value)
-{
-    uint8_t *at = put_field(writer, tag, 4);
-
-    if (at != NULL) {
-        put32(at, value);
-    }
-}
-
-void pxw_put_u64(struct pxw_writer *writer, enum pxw_tag tag, uint64_t value)
-{
-    uint8_t *at = put_field(writer, tag, 8);
-
-    if (at != NULL) {
-        put64(at, value);
-    }
-}
-
-size_t pxw_put_open(struct pxw_writer *writer, enum pxw_tag tag)
-{
-    (void)put_field(writer, tag, 0); /* a failure shows in pxw_end() */
-    return writer->size;
-}
-
-void pxw_put_close(struct pxw_writer *writer, size_t open)
-{
-    if (writer->error == 0) {
-        put32(writer->data + open - 4, (uint32_t)(writer->size - open));
-    }
-}
-
-int pxw_end(struct pxw_writer *writer)
-{
-    uint32_t length;
-    uint16_t type;
-
-    if (writer->error != 0) {
-        return writer->error;
-    }
-    length = (uint32_t)(writer->size - PXW_HEADER_BYTES);
-    type = get16(writer->data + 6);
-    if (length > pxw_max_body(type)) {
-        writer->error = -EMSGSIZE;
-        return writer->error;
-    }
-    put32(writer->data + 8, length);
-    return 0;
-}
-
-void pxw_writer_free(struct pxw_writer *writer)
-{
-    free(writer->data);
-    *writer = (struct pxw_writer){ 0 };
-}
-
-void pxw_patch_u32(const struct pxw_message *message, enum pxw_tag tag,
-                   uint32_t value)
-{
-    put32((uint8_t *)message->field[tag].data, value);
-}
-
-void pxw_patch_u64(const struct pxw_message *message, enum pxw_tag tag,
-                   uint64_t value)
-{
-    put64((uint8_t *)message->field[tag].data, value);
 }
 
 const char *pxw_outcome_name(enum pxw_outcome outcome)

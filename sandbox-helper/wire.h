@@ -68,6 +68,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PXW_MAGIC "PYXW"
 #define PXW_VERSION 1
 #define PXW_HEADER_BYTES 12
 #define PXW_FIELD_HEADER_BYTES 8
@@ -126,6 +127,11 @@ enum pxw_tag
     PXW_F_OUTPUT = 12,    /* u32 bytes kept per stream */
     PXW_F_FILES = 13,     /* u32 open descriptors */
     PXW_F_THREADS = 14,   /* u32 threads, the main one included */
+    PXW_F_CALL = 15,      /* u32: enum pxw_call; absent: PXW_CALL_NONE */
+    PXW_F_FUNCTION = 16,  /* name: what is called; absent: see pxw_call */
+    PXW_F_PARAMS = 17,    /* text: a JSON array (positional) or object (by
+                           * keyword); absent: no arguments */
+    PXW_F_DENY = 18,      /* list: what may not be imported */
 
     /* what became of it */
     PXW_F_OUTCOME = 20,   /* u32: enum pxw_outcome */
@@ -140,6 +146,9 @@ enum pxw_tag
     PXW_F_JSON = 29,      /* bytes: the result, not believed to be JSON */
     PXW_F_QUEUE_US = 30,  /* u64: waited for a slot */
     PXW_F_REASON = 31,    /* u32: enum pxw_reason */
+    PXW_F_KIND = 32,      /* u32: enum pxw_result; with CALL only */
+    PXW_F_HINTS = 33,     /* list: what its author might do about it */
+    PXW_F_NAMES = 34,     /* list: functions that the source defines */
 
     /* set-up */
     PXW_F_POOL_DEF = 40,  /* body of fields, repeated: one pool */
@@ -175,6 +184,29 @@ enum pxw_forbid
     PXW_FORBID_OPEN_WRITE = 1u << 2, /* open() in a writing mode */
     /* Run-time half of the same list: import and audit hooks. */
     PXW_FORBID_AT_RUN_TIME = 1u << 3,
+    PXW_FORBID_EVAL = 1u << 4,       /* eval, exec, compile by these names */
+};
+
+/* What is called once the source has run as __main__ (PXW_F_CALL). */
+enum pxw_call
+{
+    PXW_CALL_NONE = 0,
+    /* The named function, main by default; its value as JSON. Source that
+     * does not parse, or does not bind that name, is not acceptable. */
+    PXW_CALL_JSON = 1,
+    /* The named function; by default main, else the only function at the top
+     * level, else the last one; str() of its value as a JSON string. Refuses
+     * the same. */
+    PXW_CALL_TEXT = 2,
+};
+
+/* How the call ended (PXW_F_KIND): the script's own word. */
+enum pxw_result
+{
+    PXW_RESULT_VALUE = 1,    /* JSON has the value */
+    PXW_RESULT_RAISED = 2,   /* source or function raised TEXT */
+    PXW_RESULT_NOT_JSON = 3, /* the value cannot be serialised: TEXT */
+    PXW_RESULT_MISSING = 4,  /* the name was gone, or not callable, by then */
 };
 
 enum pxw_cut
@@ -189,6 +221,7 @@ enum pxw_reason
     PXW_REASON_POLICY = 1,
     PXW_REASON_SYNTAX = 2,
     PXW_REASON_LIMIT = 3,  /* too deep or too large to be checked */
+    PXW_REASON_MISSING = 4, /* the function to call is not in the source */
 };
 
 /* What became of a run. Below PXW_BUSY: a result of the user's program.
@@ -286,6 +319,10 @@ void pxw_put_close(struct pxw_writer *writer, size_t open);
 /* 0, -ENOMEM, or -EMSGSIZE when the body or a field is above its maximum. */
 int pxw_end(struct pxw_writer *writer);
 void pxw_writer_free(struct pxw_writer *writer);
+
+/* How much of a UTF-8 text, which may have been cut anywhere, goes into a
+ * PXW_F_TEXT: at most PXW_TEXT_MAX bytes, ending with a whole character. */
+size_t pxw_text_size(const char *text, size_t size);
 
 /* Overwrites the value of a u32 or u64 field of a parsed message in place
  * (the bytes must be the caller's to write): how the keeper brings limits

@@ -19,6 +19,7 @@
 #include <linux/capability.h>
 #include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@
 #define CHANNEL 3
 #define PACKET_BYTES (PXW_HEADER_BYTES + PXW_LIST_MAX + 8192)
 #define LEVEL "full"
+#define THREAD_STACK_BYTES (2u << 20)
 
 /* The last packet received: messages point into it. */
 static uint8_t packet[PACKET_BYTES];
@@ -261,6 +263,20 @@ static void __attribute__((noreturn)) serve(void)
     }
 }
 
+/* Stacks count against the memory limit with their whole size: of the usual
+ * 8 MiB only 31 would fit. Recursion to Python's own limit was seen to need
+ * more than 1 MiB and less than 2. */
+static void set_thread_stacks(void)
+{
+    pthread_attr_t attributes;
+
+    if (pthread_attr_init(&attributes) == 0) {
+        (void)pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
+        (void)pthread_setattr_default_np(&attributes);
+        (void)pthread_attr_destroy(&attributes);
+    }
+}
+
 int main(void)
 {
     struct pxw_message warm;
@@ -276,9 +292,10 @@ int main(void)
      * space for each further one, which would count against the memory limit.
      * Not by MALLOC_ARENA_MAX: scripts would see it in their environment. */
     (void)mallopt(M_ARENA_MAX, 1);
-    /* Threads' stacks take their size from this; the hard limit may be lower
-     * on some systems, which is then what scripts get. */
+    /* The main thread's, as from a shell; where the hard limit is lower,
+     * scripts get that. */
     (void)setrlimit(RLIMIT_STACK, &stack);
+    set_thread_stacks();
     receive_or_die(PXW_WARM, NULL, 0, &warm);
     enter_jail_or_die();
     rv = zygote_jobs_prepare(pxw_u32(&warm, PXW_F_SLOTS, 0), &reason);
@@ -289,8 +306,10 @@ int main(void)
         log_line(LOG_LEVEL_ERROR, 452, "cannot start Python: %s", reason);
         return 1;
     }
-    py_runtime_preload((const char *)warm.field[PXW_F_PRELOAD].data,
-                       warm.field[PXW_F_PRELOAD].size);
+    if (py_runtime_preload((const char *)warm.field[PXW_F_PRELOAD].data,
+                           warm.field[PXW_F_PRELOAD].size) != 0) {
+        die("take hold of Python's json module", -ENOENT);
+    }
     check_single_thread_or_die();
     rv = zygote_jobs_selftest();
     if (rv != 0) {
