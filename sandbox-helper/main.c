@@ -186,12 +186,12 @@ static int close_process(void)
 
 static void drop_rights_or_die(const struct helper_conf *conf)
 {
-    check_or_die(drop_user(conf), 203,
+    check_or_die(drop_user(conf), 303,
                  "cannot become the user of --user=UID:GID (root must name"
                  " one, neither number may be 0)");
-    check_or_die(verify_user(conf), 204, "refusing to serve as this user");
-    check_or_die(drop_capabilities(), 205, "cannot give up capabilities");
-    check_or_die(close_process(), 206, "cannot close the process to others");
+    check_or_die(verify_user(conf), 304, "refusing to serve as this user");
+    check_or_die(drop_capabilities(), 305, "cannot give up capabilities");
+    check_or_die(close_process(), 306, "cannot close the process to others");
 }
 
 int main(int argc, char **argv)
@@ -201,20 +201,20 @@ int main(int argc, char **argv)
     int error;
 
     log_open("pyexecd", LOG_LEVEL_INFO);
-    check_or_die(fdio_fill_standard(), 202, "cannot open /dev/null");
+    check_or_die(fdio_fill_standard(), 302, "cannot open /dev/null");
     if (helper_conf_options(argc, argv, &conf, &mistake) != 0) {
         log_line(LOG_LEVEL_ERROR, 301, "%s", mistake);
         return EXIT_FAILURE;
     }
     log_open("pyexecd", conf.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     /* Before the drop: its directory may be closed to the later user. */
-    check_or_die(open_zygote(&conf.zygote_program), 207,
+    check_or_die(open_zygote(&conf.zygote_program), 307,
                  "cannot open \"" ZYGOTE_NAME "\" beside this program");
-    check_or_die(clean_descriptors(&conf), 202, "cannot close descriptors");
-    check_or_die(reset_signals(), 208, "cannot reset signals");
+    check_or_die(clean_descriptors(&conf), 312, "cannot close descriptors");
+    check_or_die(reset_signals(), 308, "cannot reset signals");
     drop_rights_or_die(&conf);
     (void)umask(077); /* cannot fail */
-    check_or_die(result(chdir("/")), 209, "cannot change to /");
+    check_or_die(result(chdir("/")), 309, "cannot change to /");
     error = helper_conf_setup(&conf, &mistake);
     if (error != 0) {
         log_line(LOG_LEVEL_ERROR, 310, "no usable set-up on the lifeline: %s",

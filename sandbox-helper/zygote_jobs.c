@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -230,7 +231,9 @@ int zygote_jobs_reap(uint32_t index, int *ret_status,
     return 0;
 }
 
-static void log_hole(const uint8_t *frame, ssize_t size, int status)
+/* What the self-test's job said went wrong, as text. */
+static void describe_hole(const uint8_t *frame, ssize_t size, int status,
+                          char *ret_text, size_t capacity)
 {
     struct pxw_header header;
     struct pxw_message failed;
@@ -240,14 +243,13 @@ static void log_hole(const uint8_t *frame, ssize_t size, int status)
         || header.length != (size_t)size - PXW_HEADER_BYTES
         || pxw_parse(PXW_FAILED, frame + PXW_HEADER_BYTES, header.length,
                      &failed) != 0) {
-        log_line(LOG_LEVEL_ERROR, 451, "the confinement does not hold: the "
-                 "self-test ended with wait status %d", status);
+        (void)snprintf(ret_text, capacity, "wait status %d", status);
         return;
     }
-    log_line(LOG_LEVEL_ERROR, 451, "the confinement does not hold: %.*s: %s",
-             (int)failed.field[PXW_F_STEP].size,
-             (const char *)failed.field[PXW_F_STEP].data,
-             strerror((int)pxw_u32(&failed, PXW_F_ERROR, 0)));
+    (void)snprintf(ret_text, capacity, "%.*s: %s",
+                   (int)failed.field[PXW_F_STEP].size,
+                   (const char *)failed.field[PXW_F_STEP].data,
+                   strerror((int)pxw_u32(&failed, PXW_F_ERROR, 0)));
 }
 
 int zygote_jobs_selftest(void)
@@ -255,6 +257,7 @@ int zygote_jobs_selftest(void)
     CLEANUP_FD int report = -1;
     CLEANUP_FD int other = -1;
     uint8_t frame[1024];
+    char text[PXW_NAME_MAX + 128];
     struct rusage usage;
     int ends[2];
     int fds[JOB_FDS];
@@ -282,7 +285,9 @@ int zygote_jobs_selftest(void)
     size = fdio_read(report, frame, sizeof(frame));
     rv = zygote_jobs_reap(0, &status, &usage);
     if (rv == 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == JOB_EXIT_OK)) {
-        log_hole(frame, size, status);
+        describe_hole(frame, size, status, text, sizeof(text));
+        log_line(LOG_LEVEL_ERROR, 451, "the confinement does not hold: %s",
+                 text);
         rv = -EPERM;
     }
     return rv;

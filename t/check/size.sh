@@ -1,0 +1,20 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# No file over 500 lines.
+cd "${srcdir:-.}" || exit 99
+n=0
+fault=
+for file in mod_pyexec/*.[ch] sandbox-helper/*.[ch] t/*/*.c t/*/*.t t/*/*.pm \
+            t/*/*/*.pm t/*/*.sh t/*/*.py t/*.in bootstrap configure.ac \
+            Makefile.am conf/*; do
+    [ -f "$file" ] || continue
+    n=$((n + 1))
+    lines=$(wc -l <"$file")
+    [ "$lines" -le 500 ] || fault="$fault
+# $file has $lines lines, more than 500"
+done
+echo 1..2
+[ "$n" -gt 20 ] && echo "ok 1 - files were looked at" \
+    || echo "not ok 1 - only $n files were looked at"
+[ -z "$fault" ] && echo "ok 2 - every file is small" \
+    || echo "not ok 2 - every file is small$fault"

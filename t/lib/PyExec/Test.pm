@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the server tests share: requests, raw connections, and a look at our
+# processes from outside. Never sleeps to wait: wait_for() polls a condition.
+package PyExec::Test;
+use strict;
+use warnings FATAL => 'all';
+
+use Apache::TestConfig ();
+use Exporter 'import';
+use Fcntl qw(O_RDONLY);
+use File::Path ();
+use File::Temp ();
+use HTTP::Tiny ();
+use IO::Select ();
+use IO::Socket::INET ();
+use JSON::PP ();
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
+    json_text json_value matches wait_for seconds var data_lines
+    served_dialects descendants keeper zygote jobs spinning_job proc_status
+    is_alive own_server outside as_root server_pid sanitized);
+
+my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum;
+my $vars;
+
+# ---- the server under test ----
+
+sub var
+{
+    my ($name) = @_;
+
+    $vars ||= Apache::TestConfig->thaw->{vars};
+    return $vars->{$name};
+}
+
+sub as_root { return $> == 0 }
+sub sanitized { return $ENV{PYEXEC_SANITIZERS} ? 1 : 0 }
+
+sub json_text { return $json->encode($_[0]) }
+
+# undef, also in a list, when it is not one well-formed value.
+sub json_value
+{
+    my ($text) = @_;
+
+    return scalar eval { $json->decode($text) };
+}
+
+# ---- requests ----
+
+# request($method, $path, headers => {}, content => bytes, port => n)
+# Returns status, headers (hash), body (bytes), json (undef: it is none).
+sub request
+{
+    my ($method, $path, %opt) = @_;
+    my $port = $opt{port} || var('port');
+    my $http = HTTP::Tiny->new(timeout => 60, max_redirect => 0,
+                               proxy => undef, http_proxy => undef);
+    my $answer = $http->request($method, "http://127.0.0.1:$port$path", {
+        headers => $opt{headers} || {},
+        defined $opt{content} ? (content => $opt{content}) : (),
+    });
+
+    return { status => $answer->{status}, headers => $answer->{headers},
+             body => $answer->{content},
+             json => json_value($answer->{content}) };
+}
+
+sub post_json
+{
+    my ($path, $value, %opt) = @_;
+
+    return request('POST', $path, %opt, content => json_text($value), headers =>
+        { 'Content-Type' => 'application/json', %{ $opt{headers} || {} } });
+}
+
+# The answer's JSON, or a stand-in that fails every comparison.
+sub run_code
+{
+    my ($path, $source, %opt) = @_;
+    my $answer = post_json($path, { code => $source }, %opt);
+
+    return $answer->{json} if $answer->{status} == 200
+        && ref $answer->{json} eq 'HASH';
+    return { output => "status $answer->{status}", returncode => 'none',
+             error => $answer->{body}, status => $answer->{status} };
+}
+
+# ---- raw connections ----
+
+sub raw_open
+{
+    my (%opt) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $opt{port} || var('port'), Timeout => 10)
+        or die "connect: $@";
+
+    $socket->autoflush(1);
+    return $socket;
+}
+
+# Reads one answer: { status, headers, body }, or undef when the connection
+# ends before a whole one. Takes at most `seconds`.
+sub raw_answer
+{
+    my ($socket, $seconds, $no_body) = @_;
+    my $end = time + ($seconds || 10);
+    my $buffer = '';
+
+    while (time < $end) {
+        my $answer = parse_answer($buffer, $no_body);
+
+        return $answer if $answer;
+        next unless IO::Select->new($socket)->can_read($end - time);
+        last unless sysread $socket, $buffer, 65536, length $buffer;
+    }
+    return parse_answer($buffer, $no_body);
+}
+
+sub parse_answer
+{
+    my ($bytes, $no_body) = @_;
+    my ($head, $body) = split /\r\n\r\n/, $bytes, 2;
+    my ($first, @lines);
+    my %headers;
+    my $length;
+
+    return unless defined $body;
+    ($first, @lines) = split /\r\n/, $head;
+    for (@lines) {
+        $headers{lc $1} = $2 if /^([^:]+):\s*(.*)$/;
+    }
+    return unless $first =~ m{^HTTP/1\.[01] (\d{3})};
+    $length = $no_body || $1 == 204 || $1 < 200 ? 0
+        : $headers{'content-length'} || 0;
+    return if length $body < $length;
+    return { status => $1, headers => \%headers,
+             body => substr($body, 0, $length),
+             json => json_value(substr $body, 0, $length) };
+}
+
+# Sends bytes as they are, returns the first answer.
+sub raw
+{
+    my ($bytes, %opt) = @_;
+    my $socket = raw_open(%opt);
+
+    {
+        local $SIG{PIPE} = 'IGNORE';
+        print $socket $bytes;
+    }
+    return raw_answer($socket, $opt{seconds}, $opt{no_body})
+        || { status => 0, headers => {}, body => '' };
+}
+
+# ---- comparing with the data of the contracts ----
+
+# True when $got is what $want describes: { re }, { type } or a value.
+sub matches
+{
+    my ($got, $want) = @_;
+
+    if (ref $want eq 'HASH' && keys %$want == 1) {
+        return defined $got && !ref $got && $got =~ /$want->{re}/
+            if defined $want->{re};
+        return json_type($got) eq $want->{type} if defined $want->{type};
+    }
+    if (ref $want eq 'HASH') {
+        return ref $got eq 'HASH'
+            && json_text([sort keys %$got]) eq json_text([sort keys %$want])
+            && !grep { !matches($got->{$_}, $want->{$_}) } keys %$want;
+    }
+    if (ref $want eq 'ARRAY') {
+        return ref $got eq 'ARRAY' && @$got == @$want
+            && !grep { !matches($got->[$_], $want->[$_]) } 0 .. $#$want;
+    }
+    return json_text($got) eq json_text($want);
+}
+
+sub json_type
+{
+    my ($value) = @_;
+    my $text = json_text($value);
+
+    return 'object' if ref $value eq 'HASH';
+    return 'array' if ref $value eq 'ARRAY';
+    return 'boolean' if JSON::PP::is_bool($value);
+    return 'null' if !defined $value;
+    return $text =~ /^"/ ? 'string' : 'number';
+}
+
+# The values of a file in t/data, one JSON text a line.
+sub data_lines
+{
+    my ($name) = @_;
+    my $file = var('t_dir') . "/data/$name";
+    my @lines;
+
+    open my $in, '<', $file or die "$file: $!";
+    @lines = map { $json->decode($_) } grep { /\S/ } <$in>;
+    die "$file is empty" unless @lines;
+    return @lines;
+}
+
+# The dialects that the server serves, as its configuration says.
+sub served_dialects
+{
+    open my $in, '<', var('locations') or die var('locations') . ": $!";
+    return ('auto', map { /^\s*Use\s+PyExecCompat\s+(\S+)/ ? $1 : () } <$in>);
+}
+
+# ---- waiting and time ----
+
+# Polls until the function is true; its value, or the last one after $seconds.
+sub wait_for
+{
+    my ($condition, $seconds) = @_;
+    my $end = time + $seconds;
+    my $value;
+
+    until ($value = $condition->()) {
+        last if time >= $end;
+        sleep 0.01;
+    }
+    return $value;
+}
+
+sub seconds
+{
+    my ($block) = @_;
+    my $start = time;
+
+    $block->();
+    return time - $start;
+}
+
+# ---- our processes, as the host sees them ----
+
+sub slurp
+{
+    my ($file) = @_;
+
+    open my $in, '<', $file or return;
+    local $/ = undef;
+    return scalar <$in>;
+}
+
+# Fields of /proc/PID/status as a hash; undef when there is no such process.
+sub proc_status
+{
+    my ($pid) = @_;
+    my $text = slurp("/proc/$pid/status");
+
+    return unless $text;
+    return { $text =~ /^(\w+):[ \t]*(.*)$/mg };
+}
+
+sub is_alive
+{
+    my ($pid) = @_;
+    my $status = proc_status($pid);
+
+    return $status && $status->{State} !~ /^[ZX]/;
+}
+
+sub server_pid { return slurp(var("t_pid_file")) + 0 }
+
+# All living processes below $pid (default: the server's parent), as statuses.
+sub descendants
+{
+    my ($top) = @_;
+    my %children;
+    my @found;
+    my @todo = $top || server_pid();
+
+    for my $dir (glob '/proc/[0-9]*') {
+        my $status = proc_status($dir =~ s{.*/}{}r) or next;
+
+        push @{ $children{ $status->{PPid} } }, $status
+            unless $status->{State} =~ /^[ZX]/;
+    }
+    while (defined(my $pid = shift @todo)) {
+        my $below = delete $children{ $pid + 0 } || [];
+
+        push @found, @$below;
+        push @todo, map { $_->{Pid} } @$below;
+    }
+    return @found;
+}
+
+# The keeper that serves: the newest of that name.
+sub keeper
+{
+    my @keepers = sort { $a->{Pid} <=> $b->{Pid} }
+        grep { $_->{Name} eq 'pyexecd' } descendants(@_);
+
+    return @keepers ? $keepers[-1]{Pid} : undef;
+}
+
+# The zygote: the keeper's own child.
+sub zygote
+{
+    my $keeper = keeper(@_) or return;
+    my ($zygote) = sort { $b->{Pid} <=> $a->{Pid} }
+        grep { $_->{PPid} == $keeper } descendants($keeper);
+
+    return $zygote ? $zygote->{Pid} : undef;
+}
+
+# Jobs, standby ones too: in a PID namespace of a slot, and not its init.
+sub jobs
+{
+    return grep { my @pids = split ' ', $_->{NSpid};
+                  @pids > 1 && $pids[-1] > 1 } descendants(@_);
+}
+
+sub cpu_ticks
+{
+    my $stat = slurp("/proc/$_[0]/stat") or return -1;
+    my @fields = split ' ', $stat =~ s/.*\) //sr;
+
+    return $fields[11] + $fields[12];
+}
+
+# The pid of a job that is computing (the caller has started one that spins).
+sub spinning_job
+{
+    my (@top) = @_;
+    my %first;
+
+    return wait_for(sub {
+        for my $job (jobs(@top)) {
+            my $pid = $job->{Pid};
+            my $ticks = cpu_ticks($pid);
+
+            $first{$pid} = $ticks unless exists $first{$pid};
+            return $pid if $ticks - $first{$pid} >= 3;
+        }
+        return;
+    }, 4);
+}
+
+# ---- servers of a test's own ----
+
+# Starts an httpd like the one under test; $extra is added to its
+# configuration. Returns { pid, port, dir, stop }; die when it does not answer.
+sub own_server
+{
+    my ($extra) = @_;
+    my $dir = File::Temp::tempdir('pyxXXXXX', DIR => '/tmp');
+    my $port = free_port();
+    my $root = as_root();
+    my $user = $root ? 'User ' . var('user') . "\nGroup " . var('group') : '';
+    my $server = { dir => $dir, port => $port };
+
+    chmod 0711, $dir or die;
+    open my $conf, '>', "$dir/httpd.conf" or die;
+    print $conf <<"END";
+ServerName 127.0.0.1:$port
+Listen 127.0.0.1:$port
+ServerRoot "$dir"
+DefaultRuntimeDir "$dir"
+PidFile "$dir/httpd.pid"
+ErrorLog "$dir/error_log"
+Include "@{[ var('httpd_conf') ]}"
+LoadModule pyexec_module "@{[ var('module_file') ]}"
+LogLevel info pyexec:debug
+$user
+@{[ var('helper_user') ]}
+PyExecHelperProgram "@{[ var('helper_program') ]}"
+Define PYEXEC_POLICY_OFF
+Include "@{[ var('locations') ]}"
+$extra
+END
+    close $conf or die;
+    $server->{pid} = start_httpd("$dir/httpd.conf");
+    $server->{stop} = sub { stop_own($server) };
+    wait_for(sub {
+        request('GET', '/health', port => $port)->{status} == 200;
+    }, 15)
+        or do {
+            my $log = slurp("$dir/error_log");
+
+            stop_own($server);
+            die "a server of our own does not answer:\n$log";
+        };
+    return $server;
+}
+
+sub free_port
+{
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+        or die "no free port: $@";
+
+    return $socket->sockport;
+}
+
+sub start_httpd
+{
+    my ($conf) = @_;
+    my $pid = fork;
+
+    die "fork: $!" unless defined $pid;
+    return $pid if $pid;
+    if ($ENV{PYEXEC_SAN_PRELOAD}) {
+        $ENV{LD_PRELOAD} = $ENV{PYEXEC_SAN_PRELOAD};
+        $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
+    }
+    POSIX::setsid();
+    exec var('httpd'), '-D', 'FOREGROUND', '-f', $conf or POSIX::_exit(127);
+}
+
+sub stop_own
+{
+    my ($server) = @_;
+
+    kill 'TERM', $server->{pid};
+    waitpid $server->{pid}, 0;
+    kill 'KILL', -$server->{pid};
+    File::Path::remove_tree($server->{dir});
+    return;
+}
+
+# ---- witnesses ----
+
+# Runs a Python source without any sandbox, as the current user, in a
+# throw-away directory: { output, status }. At most 20 seconds.
+sub outside
+{
+    my ($source) = @_;
+    my $dir = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
+    my $pid;
+    my $output;
+
+    open my $file, '>', "$dir/probe.py" or die;
+    print $file $source;
+    close $file or die;
+    $pid = open my $pipe, '-|';
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        chdir $dir or POSIX::_exit(127);
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(127);
+        alarm 20;
+        exec $ENV{PYEXEC_TEST_PYTHON}, '-I', 'probe.py' or POSIX::_exit(127);
+    }
+    {
+        local $/ = undef;
+        $output = <$pipe>;
+    }
+    close $pipe;
+    return { output => $output, status => $? };
+}
+
+1;
