@@ -65,6 +65,8 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_CONCURRENCY] = KIND_U32,
     [PXW_F_QUEUE] = KIND_U32,
     [PXW_F_QUEUE_MS] = KIND_U32,
+    [PXW_F_RECYCLE_RUNS] = KIND_U32,
+    [PXW_F_RECYCLE_MS] = KIND_U32,
     [PXW_F_JOB] = KIND_U64,
     [PXW_F_PID] = KIND_U32,
     [PXW_F_ERROR] = KIND_U32,
@@ -117,7 +119,8 @@ static const struct rule rules[] = {
     { .type = PXW_SETUP, .max_body = 1u << 20, .must = { PXW_F_TOKEN },
       .may = { PXW_F_POOL_DEF }, .many = PXW_F_POOL_DEF },
     { .type = PXW_WARM, .max_body = PACKET,
-      .must = { PXW_F_SLOTS, PXW_F_MEMORY }, .may = { PXW_F_PRELOAD } },
+      .must = { PXW_F_SLOTS, PXW_F_MEMORY },
+      .may = { PXW_F_PRELOAD, PXW_F_LEVEL } },
     { .type = PXW_WARMED, .max_body = SMALL,
       .must = { PXW_F_PYTHON, PXW_F_LEVEL } },
     { .type = PXW_FORK, .max_body = SMALL, .must = { PXW_F_JOB } },
@@ -135,6 +138,7 @@ static const struct rule rules[] = {
     { .type = PXW_RESULT, .max_body = PXW_OUTPUT_MAX + PACKET,
       .must = { PXW_F_KIND },
       .may = { PXW_F_JSON, PXW_F_TEXT, PXW_F_HINTS } },
+    { .type = PXW_EXHAUSTED, .max_body = 64 },
 };
 
 /* The inside of PXW_F_POOL_DEF. */
@@ -143,7 +147,8 @@ static const struct rule pool_rule = {
     .must = { PXW_F_POOL, PXW_F_CONCURRENCY, PXW_F_QUEUE, PXW_F_QUEUE_MS,
               PXW_F_WALL_MS, PXW_F_CPU_MS, PXW_F_MEMORY, PXW_F_OUTPUT,
               PXW_F_FILES, PXW_F_THREADS },
-    .may = { PXW_F_PRELOAD },
+    .may = { PXW_F_PRELOAD, PXW_F_LEVEL, PXW_F_RECYCLE_RUNS,
+             PXW_F_RECYCLE_MS },
 };
 
 static uint16_t get16(const uint8_t *at)

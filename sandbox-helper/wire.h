@@ -51,6 +51,7 @@
  *     STARTED  user code runs from here on: nothing that follows is believed
  *              to be more than bytes chosen by the script
  *     RESULT   what the called function returned, as JSON text
+ *     EXHAUSTED  a MemoryError that nobody caught ended the script
  *
  * Version rule: the version is raised when an old reader would misread a
  * frame. A reader refuses any other version. Within a version, types and
@@ -106,6 +107,7 @@ enum pxw_type
     PXW_REFUSED = 37,
     PXW_STARTED = 39,
     PXW_RESULT = 41,
+    PXW_EXHAUSTED = 43,
 };
 
 /* The fields. The comment names the type; rules per frame are in wire.c. */
@@ -157,6 +159,8 @@ enum pxw_tag
     PXW_F_CONCURRENCY = 43, /* u32: runs at the same time */
     PXW_F_QUEUE = 44,     /* u32: runs that may wait */
     PXW_F_QUEUE_MS = 45,  /* u32: how long one may wait */
+    PXW_F_RECYCLE_RUNS = 46, /* u32: a zygote is replaced after as many runs */
+    PXW_F_RECYCLE_MS = 47,   /* u32: … or so long; 0 or absent: never */
 
     /* fork channel */
     PXW_F_JOB = 50,       /* u64: the keeper's number for a job */
@@ -167,7 +171,9 @@ enum pxw_tag
     PXW_F_STEP = 55,      /* name: which step failed */
 
     /* status */
-    PXW_F_LEVEL = 60,     /* name: isolation level */
+    PXW_F_LEVEL = 60,     /* name: isolation level, "full" or "restricted";
+                           * of a pool: the least that is accepted (absent:
+                           * full); in WARM: the one to set up */
     PXW_F_VERSION = 61,   /* name: the helper's version */
     PXW_F_READY = 62,     /* u32: 1 when runs can be served */
     PXW_F_RUNNING = 63,   /* u32 */
