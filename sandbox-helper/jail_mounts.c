@@ -23,9 +23,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
+#include "jail_trees.h"
 
 /* Any directory that every system has: the new root is built over it and
  * nothing else in this mount namespace will ever look there. */
@@ -37,24 +35,15 @@
 /* 64 entries of update-alternatives are more than any system has libraries. */
 #define MAX_ALTERNATIVES 64
 
-enum need
-{
-    NEEDED,
-    IF_THERE,
-};
-
 /* What is bound, read-only. */
 static const struct
 {
     const char *path;
-    enum need need;
+    bool needed;
 } trees[] = {
-    { PYEXEC_PYTHON_STDLIB, NEEDED },
-    { PYEXEC_MULTIARCH_LIBDIR, NEEDED },
-    { "/usr/lib/python3", IF_THERE },       /* Debian's python3-* packages */
-    { PYEXEC_PYTHON_SITE, IF_THERE },       /* the administrator's own */
-    { "/usr/share/zoneinfo", IF_THERE },
-    { "/usr/lib/locale/C.utf8", IF_THERE },
+#define TREE(where, needs) { .path = where, .needed = needs },
+    JAIL_TREES(TREE)
+#undef TREE
 };
 
 /* /dev/full is the one that no Landlock rule grants: the self-test tries it. */
@@ -168,7 +157,7 @@ static int bind_trees(void)
         int rv = bind_tree(trees[i].path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
                                               | MOUNT_ATTR_NODEV);
 
-        if (rv != 0 && !(rv == -ENOENT && trees[i].need == IF_THERE)) {
+        if (rv != 0 && !(rv == -ENOENT && !trees[i].needed)) {
             return rv;
         }
     }
@@ -250,12 +239,6 @@ static int fill_etc(void)
     }
     for (size_t i = 0; rv == 0 && i < sizeof(stubs) / sizeof(stubs[0]); i++) {
         rv = make_file(stubs[i].path, stubs[i].text);
-    }
-    if (rv == 0) {
-        rv = bind_tree("/etc/ld.so.cache", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
-                                               | MOUNT_ATTR_NODEV);
-        /* Without a cache the loader searches its default directories. */
-        rv = rv == -ENOENT ? 0 : rv;
     }
     /* The loader's default directories, where /usr is merged. */
     if (rv == 0 && symlink("usr/lib", BUILD_AT "/lib") != 0) {

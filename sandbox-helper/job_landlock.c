@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -58,22 +59,31 @@ static const struct
     { (1ull << 16) - 1, 3, 3, 24 },  /* 6: abstract sockets, signals */
 };
 
-/* What a job may read. A path that is not there grants nothing; "/" grants
- * listing of the root itself through READ_DIR only, and so to every empty
- * directory in it. */
+#define READ (FS_READ_FILE | FS_READ_DIR)
+
+/* What a job may read. A path that is not there grants nothing. In the
+ * private root that is all there is: "/" grants listing, of the root itself
+ * and of the empty directories in it. In the host's root it is the same trees
+ * by name. */
 static const struct
 {
     const char *path;
     uint64_t access;
+    enum jail_level level;
 } grants[] = {
-    { "/", FS_READ_DIR },
-    { "/usr", FS_READ_FILE | FS_READ_DIR },
-    { "/opt", FS_READ_FILE | FS_READ_DIR },
-    { "/etc", FS_READ_FILE | FS_READ_DIR },
-    { "/dev/null", FS_READ_FILE },
-    { "/dev/zero", FS_READ_FILE },
-    { "/dev/random", FS_READ_FILE },
-    { "/dev/urandom", FS_READ_FILE },
+    { "/", FS_READ_DIR, JAIL_FULL },
+    { "/usr", READ, JAIL_FULL },
+    { "/opt", READ, JAIL_FULL },
+    { "/etc", READ, JAIL_FULL },
+#define TREE(where, needs) { where, READ, JAIL_RESTRICTED },
+    JAIL_TREES(TREE)
+#undef TREE
+    { "/etc/localtime", FS_READ_FILE, JAIL_RESTRICTED },
+};
+
+/* At every level. /dev/full is left out for the self-test. */
+static const char *const devices[] = {
+    "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
 };
 
 static int grant(int ruleset, const char *path, uint64_t access)
@@ -81,8 +91,16 @@ static int grant(int ruleset, const char *path, uint64_t access)
     CLEANUP_FD int fd = open(path, O_PATH | O_CLOEXEC);
     struct path_beneath rule = { .allowed_access = access, .parent_fd = fd };
 
+    struct stat st;
+
     if (fd < 0) {
         return errno == ENOENT ? 0 : -errno;
+    }
+    if (fstat(fd, &st) != 0) {
+        return -errno;
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        rule.allowed_access &= ~FS_READ_DIR; /* the kernel refuses it */
     }
     if (syscall(CALL_ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0) != 0) {
         return -errno;
@@ -90,12 +108,30 @@ static int grant(int ruleset, const char *path, uint64_t access)
     return 0;
 }
 
-int job_landlock_build(void)
+static int add_grants(int ruleset, enum jail_level level)
+{
+    int rv = 0;
+
+    for (size_t i = 0; rv == 0 && i < sizeof(grants) / sizeof(grants[0]);
+         i++) {
+        if (grants[i].level == level) {
+            rv = grant(ruleset, grants[i].path, grants[i].access);
+        }
+    }
+    for (size_t i = 0; rv == 0 && i < sizeof(devices) / sizeof(devices[0]);
+         i++) {
+        rv = grant(ruleset, devices[i], FS_READ_FILE);
+    }
+    return rv;
+}
+
+int job_landlock_build(enum jail_level level)
 {
     const long known = (long)(sizeof(abis) / sizeof(abis[0]));
     long abi = syscall(CALL_CREATE_RULESET, NULL, 0, CREATE_RULESET_VERSION);
     CLEANUP_FD int ruleset = -1;
     struct ruleset_attr attr;
+    int rv;
 
     if (abi < 1) {
         return abi < 0 ? -errno : -ENOSYS;
@@ -112,12 +148,9 @@ int job_landlock_build(void)
     if (ruleset < 0) {
         return -errno;
     }
-    for (size_t i = 0; i < sizeof(grants) / sizeof(grants[0]); i++) {
-        int rv = grant(ruleset, grants[i].path, grants[i].access);
-
-        if (rv != 0) {
-            return rv;
-        }
+    rv = add_grants(ruleset, level);
+    if (rv != 0) {
+        return rv;
     }
     return steal_fd(&ruleset);
 }

@@ -6,10 +6,12 @@
 #ifndef PYEXEC_JOB_LANDLOCK_H
 #define PYEXEC_JOB_LANDLOCK_H
 
-/* In the zygote, inside the private root: builds the ruleset. Returns its
- * descriptor (close-on-exec, the caller's) or a negative errno; -ENOSYS or
+#include "jail_trees.h"
+
+/* In the zygote, inside the private root if the level has one: builds the
+ * ruleset. Returns its descriptor (close-on-exec, the caller's) or a negative errno; -ENOSYS or
  * -EOPNOTSUPP: this kernel has no Landlock. */
-int job_landlock_build(void);
+int job_landlock_build(enum jail_level level);
 
 /* In the job: restricts the calling thread for good. no_new_privs must be
  * set. Returns 0 or a negative errno. */

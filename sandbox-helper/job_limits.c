@@ -60,7 +60,7 @@ int job_limits_apply(const struct job_limits *limits)
     if (rv == 0) {
         rv = set(RLIMIT_NOFILE, limits->files);
     }
-    if (rv == 0) {
+    if (rv == 0 && limits->threads != 0) {
         /* Counted in the job's own user namespace: this run's threads only. */
         rv = set(RLIMIT_NPROC, limits->threads);
     }

@@ -13,7 +13,7 @@ struct job_limits
     uint64_t address_bytes;  /* whole address space, warm interpreter included */
     uint32_t cpu_ms;
     uint32_t files;
-    uint32_t threads;
+    uint32_t threads;        /* 0: not limited here */
 };
 
 /* In the job, before it is confined further: everything that no run needs.

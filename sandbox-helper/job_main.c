@@ -135,18 +135,19 @@ static const struct
 {
     const char *name;
     int (*run)(const struct job_start *start);
+    enum jail_level level;  /* the least that has this step */
 } steps[] = {
-    { "leave the session", leave_session },
-    { "leave the user namespace", leave_user_namespace },
-    { "close resource limits", close_limits },
-    { "drop capabilities", drop_capabilities },
-    { "forbid new privileges", forbid_privileges },
-    { "follow the zygote's death", follow_zygote },
-    { "restrict files by Landlock", restrict_files },
-    { "take descriptors", take_descriptors },
-    { "reset signals", reset_signals },
-    { "refresh the interpreter", refresh_interpreter },
-    { "filter system calls", filter_calls },
+    { "leave the session", leave_session, JAIL_RESTRICTED },
+    { "leave the user namespace", leave_user_namespace, JAIL_FULL },
+    { "close resource limits", close_limits, JAIL_RESTRICTED },
+    { "drop capabilities", drop_capabilities, JAIL_RESTRICTED },
+    { "forbid new privileges", forbid_privileges, JAIL_RESTRICTED },
+    { "follow the zygote's death", follow_zygote, JAIL_RESTRICTED },
+    { "restrict files by Landlock", restrict_files, JAIL_RESTRICTED },
+    { "take descriptors", take_descriptors, JAIL_RESTRICTED },
+    { "reset signals", reset_signals, JAIL_RESTRICTED },
+    { "refresh the interpreter", refresh_interpreter, JAIL_RESTRICTED },
+    { "filter system calls", filter_calls, JAIL_RESTRICTED },
 };
 
 /* Sends a frame and frees it. A keeper that is gone needs no answer. */
@@ -182,7 +183,7 @@ static void confine_or_die(const struct job_start *start)
 {
     report = start->fds[JOB_FD_REPORT];
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        int rv = steps[i].run(start);
+        int rv = start->level < steps[i].level ? 0 : steps[i].run(start);
 
         if (rv != 0) {
             fail_or_die(steps[i].name, rv, JOB_EXIT_CONFINE);
@@ -236,7 +237,10 @@ static void apply_limits_or_die(const struct job_start *start,
                                 pxw_u64(run, PXW_F_MEMORY, 0)),
         .cpu_ms = pxw_u32(run, PXW_F_CPU_MS, 0),
         .files = pxw_u32(run, PXW_F_FILES, 0),
-        .threads = pxw_u32(run, PXW_F_THREADS, 0),
+        /* Without a user namespace of its own the count would be that of
+         * everybody with this uid: then memory alone bounds threads. */
+        .threads = start->level == JAIL_FULL ? pxw_u32(run, PXW_F_THREADS, 0)
+                                             : 0,
     };
     int rv = job_limits_apply(&limits);
 
@@ -309,9 +313,7 @@ static void __attribute__((noreturn)) run_or_die(const struct job_start *start)
     struct pxw_message run;
 
     read_run_or_die(&run);
-    if (pxw_u32(&run, PXW_F_CALL, PXW_CALL_NONE) != PXW_CALL_NONE) {
-        move_report_or_die();
-    }
+    move_report_or_die();
     apply_limits_or_die(start, &run);
     policy = policy_of(&run);
     if (!py_examine(&run, copy_source(&run), &policy, &script, &refusal)) {
@@ -323,10 +325,6 @@ static void __attribute__((noreturn)) run_or_die(const struct job_start *start)
     }
     tell_plain(PXW_STARTED);
     script.call.report = report;
-    if (script.call.how == PXW_CALL_NONE) {
-        /* Nothing of ours is left open in the script's process. */
-        (void)close(report);
-    }
     _exit(py_run_script(&script));
 }
 
@@ -334,7 +332,7 @@ void job_main(const struct job_start *start)
 {
     confine_or_die(start);
     if (start->selftest) {
-        const char *hole = job_selftest();
+        const char *hole = job_selftest(start->level);
 
         if (hole != NULL) {
             fail_or_die(hole, -EPERM, JOB_EXIT_SELFTEST);

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "jail_trees.h"
+
 /* Exit statuses of a job that runs no user code. The keeper does not need
  * them (the report says more); they are for whoever reads a wait status. */
 enum job_exit
@@ -34,6 +36,7 @@ struct job_start
     int landlock;          /* the ruleset */
     int zygote;            /* pidfd of the zygote */
     uint64_t warm_bytes;   /* address space of the zygote */
+    enum jail_level level;
     bool selftest;         /* try the confinement instead of taking a run */
 };
 

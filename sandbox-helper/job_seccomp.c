@@ -37,7 +37,7 @@
 static struct sock_filter *program;
 static unsigned short program_length;
 
-static int add_rules(scmp_filter_ctx context)
+static int add_rules(scmp_filter_ctx context, enum jail_level level)
 {
     int rv = 0;
 
@@ -52,6 +52,9 @@ static int add_rules(scmp_filter_ctx context)
     }
     SECCOMP_PLAIN(CALL)
     SECCOMP_ARGUED(ARGUED)
+    if (level == JAIL_FULL) {
+        SECCOMP_FULL_ONLY(CALL)
+    }
 #undef CALL
 #undef ARGUED
 #define CALL(name) \
@@ -104,7 +107,7 @@ static bool is_own_pid(const struct sock_filter *step)
     return BPF_CLASS(step->code) == BPF_JMP && step->k == SECCOMP_OWN_PID;
 }
 
-int job_seccomp_compile(void)
+int job_seccomp_compile(enum jail_level level)
 {
     scmp_filter_ctx context = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     unsigned int placeholders = 0;
@@ -120,7 +123,7 @@ int job_seccomp_compile(void)
         rv = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     }
     if (rv == 0) {
-        rv = add_rules(context);
+        rv = add_rules(context, level);
     }
     if (rv == 0) {
         rv = export_program(context);

@@ -6,9 +6,11 @@
 #ifndef PYEXEC_JOB_SECCOMP_H
 #define PYEXEC_JOB_SECCOMP_H
 
+#include "jail_trees.h"
+
 /* In the zygote, before any job: compiles the table with libseccomp. Returns
  * 0 or a negative errno. */
-int job_seccomp_compile(void);
+int job_seccomp_compile(enum jail_level level);
 
 /* In the job: attaches the compiled filter to the calling thread (the only
  * one), with the job's own pid in the rules about signals. no_new_privs must

@@ -46,7 +46,8 @@ static bool cannot_create_a_file(void)
 
 static bool cannot_see_proc(void)
 {
-    return cannot_open("/proc/self/status", O_RDONLY, ENOENT);
+    return cannot_open("/proc/self/status", O_RDONLY, ENOENT)
+           || cannot_open("/proc/self/status", O_RDONLY, EACCES);
 }
 
 /* In the root on purpose, without a right in the ruleset: only Landlock keeps
@@ -122,8 +123,13 @@ static bool is_not_root(void)
 static bool has_no_privileges(void)
 {
     return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1
-           && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0
-           && prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) == 0;
+           && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0;
+}
+
+/* Nobody may empty the set without a capability, so not at every level. */
+static bool bounding_set_is_empty(void)
+{
+    return prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) == 0;
 }
 
 /* A table of descriptors for each thread would multiply the limit. */
@@ -168,31 +174,33 @@ static const struct
 {
     const char *hole;
     bool (*holds)(void);
+    enum jail_level level;
 } probes[] = {
-    { "self-test: a file can be created", cannot_create_a_file },
-    { "self-test: /proc can be seen", cannot_see_proc },
-    { "self-test: Landlock does not hold", landlock_holds },
-    { "self-test: the library cannot be read", can_read_the_library },
-    { "self-test: the root is not private", root_is_private },
-    { "self-test: a socket can be made", cannot_make_a_socket },
-    { "self-test: a process can be started", cannot_fork },
-    { "self-test: a program can be executed", cannot_execute },
-    { "self-test: a namespace can be made", cannot_make_namespaces },
-    { "self-test: another process can be signalled", cannot_signal_others },
-    { "self-test: the job is PID 1", is_not_init },
-    { "self-test: the job is root", is_not_root },
-    { "self-test: privileges are left", has_no_privileges },
-    { "self-test: no filter is attached", is_filtered },
-    { "self-test: descriptors can be multiplied", cannot_unshare_descriptors },
-    { "self-test: memory can be shared", cannot_share_memory },
-    { "self-test: a core can be dumped", cannot_dump_core },
-    { "self-test: a descriptor was inherited", holds_no_other_descriptor },
+    { "self-test: a file can be created", cannot_create_a_file, JAIL_RESTRICTED },
+    { "self-test: /proc can be seen", cannot_see_proc, JAIL_RESTRICTED },
+    { "self-test: Landlock does not hold", landlock_holds, JAIL_RESTRICTED },
+    { "self-test: the library cannot be read", can_read_the_library, JAIL_RESTRICTED },
+    { "self-test: the root is not private", root_is_private, JAIL_FULL },
+    { "self-test: a socket can be made", cannot_make_a_socket, JAIL_RESTRICTED },
+    { "self-test: a process can be started", cannot_fork, JAIL_RESTRICTED },
+    { "self-test: a program can be executed", cannot_execute, JAIL_RESTRICTED },
+    { "self-test: a namespace can be made", cannot_make_namespaces, JAIL_RESTRICTED },
+    { "self-test: another process can be signalled", cannot_signal_others, JAIL_RESTRICTED },
+    { "self-test: the job is PID 1", is_not_init, JAIL_RESTRICTED },
+    { "self-test: the job is root", is_not_root, JAIL_RESTRICTED },
+    { "self-test: privileges are left", has_no_privileges, JAIL_RESTRICTED },
+    { "self-test: capabilities are left", bounding_set_is_empty, JAIL_FULL },
+    { "self-test: no filter is attached", is_filtered, JAIL_RESTRICTED },
+    { "self-test: descriptors can be multiplied", cannot_unshare_descriptors, JAIL_RESTRICTED },
+    { "self-test: memory can be shared", cannot_share_memory, JAIL_RESTRICTED },
+    { "self-test: a core can be dumped", cannot_dump_core, JAIL_RESTRICTED },
+    { "self-test: a descriptor was inherited", holds_no_other_descriptor, JAIL_RESTRICTED },
 };
 
-const char *job_selftest(void)
+const char *job_selftest(enum jail_level level)
 {
     for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
-        if (!probes[i].holds()) {
+        if (level >= probes[i].level && !probes[i].holds()) {
             return probes[i].hole;
         }
     }

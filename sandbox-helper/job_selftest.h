@@ -5,8 +5,10 @@
 #ifndef PYEXEC_JOB_SELFTEST_H
 #define PYEXEC_JOB_SELFTEST_H
 
-/* In a confined job that runs nothing else: NULL when every layer holds,
+#include "jail_trees.h"
+
+/* In a confined job that runs nothing else: NULL when every layer of the level holds,
  * otherwise a static text naming the first that does not. */
-const char *job_selftest(void);
+const char *job_selftest(enum jail_level level);
 
 #endif

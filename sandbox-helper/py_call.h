@@ -20,7 +20,8 @@ struct py_call
     PyObject *function;       /* str: the name */
     PyObject *args;           /* tuple or NULL */
     PyObject *kwargs;         /* dict or NULL */
-    int report;               /* descriptor that RESULT is written to */
+    int report;               /* descriptor that RESULT is written to; set
+                               * whatever `how` is */
     size_t max_bytes;         /* of the value as JSON */
     const struct py_policy *policy;  /* for hints about imports */
 };
@@ -41,5 +42,8 @@ int py_call_run(const struct py_call *call, PyObject *names);
 
 /* Reports the exception that is set, and leaves it set. */
 void py_call_report_exception(const struct py_call *call, PyObject *names);
+
+/* Reports that a MemoryError ends the script; needs no memory. */
+void py_call_report_exhausted(const struct py_call *call);
 
 #endif

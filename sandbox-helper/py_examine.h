@@ -31,7 +31,7 @@ struct py_refusal
 };
 
 /* Takes a parsed RUN and its source, and the policy. True: acceptable, and
- * *script is complete but for the call's descriptor. False: *ret_refusal says
+ * *script is complete but for the descriptor. False: *ret_refusal says
  * why. What does not parse is acceptable where nothing is called: the run
  * shows the error as Python does. Leaves no exception set. */
 bool py_examine(const struct pxw_message *run, const char *source,

@@ -101,12 +101,15 @@ static void die_of_interrupt(void)
     (void)kill(getpid(), SIGINT);
 }
 
-static int report_exception(bool *ret_interrupted)
+static int report_exception(const struct py_call *call, bool *ret_interrupted)
 {
     if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
         return status_of_exit();
     }
     *ret_interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
+    if (PyErr_ExceptionMatches(PyExc_MemoryError)) {
+        py_call_report_exhausted(call);
+    }
     py_traceback_print();
     return 1;
 }
@@ -258,7 +261,7 @@ int py_run_script(const struct py_script *script)
     }
     py_source_publish(script->source);
     if (run_body_and_call(script, names) != 0) {
-        status = report_exception(&interrupted);
+        status = report_exception(&script->call, &interrupted);
     }
     status = finish(names, status);
     if (interrupted) {

@@ -313,6 +313,11 @@ struct pxw_writer
     int error;
 };
 
+/* The header alone: a frame of `length` body bytes follows it. Needs no
+ * memory. */
+void pxw_put_header(uint8_t ret_bytes[PXW_HEADER_BYTES], enum pxw_type type,
+                    uint32_t length);
+
 void pxw_begin(struct pxw_writer *writer, enum pxw_type type);
 void pxw_put_bytes(struct pxw_writer *writer, enum pxw_tag tag,
                    const void *data, size_t size);

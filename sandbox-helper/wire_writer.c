@@ -58,6 +58,15 @@ static uint8_t *grow(struct pxw_writer *writer, size_t more)
     return data;
 }
 
+void pxw_put_header(uint8_t ret_bytes[PXW_HEADER_BYTES], enum pxw_type type,
+                    uint32_t length)
+{
+    memcpy(ret_bytes, PXW_MAGIC, 4);
+    put16(ret_bytes + 4, PXW_VERSION);
+    put16(ret_bytes + 6, (uint16_t)type);
+    put32(ret_bytes + 8, length);
+}
+
 void pxw_begin(struct pxw_writer *writer, enum pxw_type type)
 {
     uint8_t *head;
@@ -66,10 +75,7 @@ void pxw_begin(struct pxw_writer *writer, enum pxw_type type)
     writer->error = 0;
     head = grow(writer, PXW_HEADER_BYTES);
     if (head != NULL) {
-        memcpy(head, PXW_MAGIC, 4);
-        put16(head + 4, PXW_VERSION);
-        put16(head + 6, (uint16_t)type);
-        put32(head + 8, 0);
+        pxw_put_header(head, type, 0);
     }
 }
 

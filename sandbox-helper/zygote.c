@@ -42,8 +42,12 @@
 
 #define CHANNEL 3
 #define PACKET_BYTES (PXW_HEADER_BYTES + PXW_LIST_MAX + 8192)
-#define LEVEL "full"
 #define THREAD_STACK_BYTES (2u << 20)
+
+static const char *const level_names[] = {
+    [JAIL_RESTRICTED] = "restricted",
+    [JAIL_FULL] = "full",
+};
 
 /* The last packet received: messages point into it. */
 static uint8_t packet[PACKET_BYTES];
@@ -130,7 +134,7 @@ static void follow_keeper_or_die(void)
 }
 
 /* Namespaces, root, privileges: everything before CPython is there. */
-static void enter_jail_or_die(void)
+static void enter_jail_or_die(enum jail_level level)
 {
     static const struct rlimit no_core = { 0, 0 };
     const char *step = "";
@@ -141,14 +145,20 @@ static void enter_jail_or_die(void)
     if (rv != 0) {
         die("open this process's entries in /proc", rv);
     }
-    rv = jail_ns_enter(&step);
-    if (rv == 0) {
-        rv = jail_mounts_enter(&step);
+    if (level == JAIL_FULL) {
+        rv = jail_ns_enter(&step);
+        if (rv == 0) {
+            rv = jail_mounts_enter(&step);
+        }
+    }
+    else if (chdir("/") != 0) {
+        rv = -errno;
+        step = "go to /";
     }
     if (rv != 0) {
         die(step, rv);
     }
-    rv = job_caps_reduce(1ull << CAP_SYS_ADMIN);
+    rv = job_caps_reduce(level == JAIL_FULL ? 1ull << CAP_SYS_ADMIN : 0);
     if (rv != 0) {
         die("drop capabilities", rv);
     }
@@ -160,13 +170,13 @@ static void enter_jail_or_die(void)
     follow_keeper_or_die();
 }
 
-static void announce(void)
+static void announce(enum jail_level level)
 {
     struct pxw_writer frame = { 0 };
 
     pxw_begin(&frame, PXW_WARMED);
     pxw_put_str(&frame, PXW_F_PYTHON, py_runtime_version());
-    pxw_put_str(&frame, PXW_F_LEVEL, LEVEL);
+    pxw_put_str(&frame, PXW_F_LEVEL, level_names[level]);
     send_or_die(&frame, NULL);
 }
 
@@ -277,9 +287,27 @@ static void set_thread_stacks(void)
     }
 }
 
+/* What the keeper asks for; it decides when less will do, never we. */
+static enum jail_level level_or_die(const struct pxw_message *warm)
+{
+    const struct pxw_field *wanted = &warm->field[PXW_F_LEVEL];
+
+    if (wanted->data == NULL) {
+        return JAIL_FULL;
+    }
+    for (int level = JAIL_RESTRICTED; level <= JAIL_FULL; level++) {
+        if (strlen(level_names[level]) == wanted->size
+            && memcmp(level_names[level], wanted->data, wanted->size) == 0) {
+            return (enum jail_level)level;
+        }
+    }
+    die("set up the isolation level that was asked for", -EINVAL);
+}
+
 int main(void)
 {
     struct pxw_message warm;
+    enum jail_level level;
     const char *reason = "";
     struct rlimit stack = { 8u << 20, 8u << 20 };
     int rv;
@@ -297,8 +325,9 @@ int main(void)
     (void)setrlimit(RLIMIT_STACK, &stack);
     set_thread_stacks();
     receive_or_die(PXW_WARM, NULL, 0, &warm);
-    enter_jail_or_die();
-    rv = zygote_jobs_prepare(pxw_u32(&warm, PXW_F_SLOTS, 0), &reason);
+    level = level_or_die(&warm);
+    enter_jail_or_die(level);
+    rv = zygote_jobs_prepare(pxw_u32(&warm, PXW_F_SLOTS, 0), level, &reason);
     if (rv != 0) {
         die(reason, rv);
     }
@@ -315,6 +344,6 @@ int main(void)
     if (rv != 0) {
         die("serve: the self-test of the confinement failed", rv);
     }
-    announce();
+    announce(level);
     serve();
 }

@@ -40,6 +40,7 @@ static struct
     int last_pid;  /* /proc/sys/kernel/ns_last_pid; -1: not to be had */
     struct zygote_job *jobs;
     uint32_t count;
+    enum jail_level level;
 } table = { .maker = -1, .landlock = -1, .self = -1, .statm = -1,
             .last_pid = -1 };
 
@@ -66,9 +67,9 @@ static int make_slots(uint32_t count)
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < count; i++) {
-        int slot = slot_make(table.maker);
+        int slot = table.level == JAIL_FULL ? slot_make(table.maker) : -1;
 
-        if (slot < 0) {
+        if (table.level == JAIL_FULL && slot < 0) {
             return slot;
         }
         table.jobs[i] = (struct zygote_job){ .pidfd = -1, .slot = slot };
@@ -77,23 +78,27 @@ static int make_slots(uint32_t count)
     return 0;
 }
 
-int zygote_jobs_prepare(uint32_t slots, const char **ret_step)
+int zygote_jobs_prepare(uint32_t slots, enum jail_level level,
+                        const char **ret_step)
 {
     int rv;
 
-    *ret_step = "start the slot maker";
-    table.maker = slot_maker_start();
-    if (table.maker < 0) {
-        return table.maker;
+    table.level = level;
+    if (level == JAIL_FULL) {
+        *ret_step = "start the slot maker";
+        table.maker = slot_maker_start();
+        if (table.maker < 0) {
+            return table.maker;
+        }
     }
     *ret_step = "build the Landlock ruleset (is landlock in the kernel's "
                 "lsm= list?)";
-    table.landlock = job_landlock_build();
+    table.landlock = job_landlock_build(level);
     if (table.landlock < 0) {
         return table.landlock;
     }
     *ret_step = "compile the system call filter";
-    rv = job_seccomp_compile();
+    rv = job_seccomp_compile(level);
     if (rv == 0) {
         *ret_step = "make PID namespaces (is user.max_pid_namespaces 0?)";
         rv = make_slots(slots);
@@ -157,6 +162,9 @@ static int rewind_pids(void)
  * numbers cannot be rewound, is made anew. */
 static int enter_slot(struct zygote_job *job)
 {
+    if (table.level < JAIL_FULL) {
+        return 0; /* jobs have PIDs of the host; the filter guards signals */
+    }
     return slot_enter(job->slot) == 0 && rewind_pids() == 0
                ? 0
                : replace_slot(job);
@@ -169,6 +177,7 @@ static int fork_into(struct zygote_job *job, const int *fds, bool selftest)
         .landlock = table.landlock,
         .zygote = table.self,
         .warm_bytes = read_warm_bytes(),
+        .level = table.level,
         .selftest = selftest,
     };
     int rv = start.warm_bytes == 0 ? -EIO : enter_slot(job);

@@ -6,6 +6,8 @@
 #define PYEXEC_ZYGOTE_JOBS_H
 
 #include <stdint.h>
+
+#include "jail_trees.h"
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -27,7 +29,8 @@ int zygote_jobs_open(void);
 /* Before CPython is there, inside the jail: prepares the layers that jobs
  * share and makes `slots` slots. 0, or a negative errno with *ret_step naming
  * what failed. */
-int zygote_jobs_prepare(uint32_t slots, const char **ret_step);
+int zygote_jobs_prepare(uint32_t slots, enum jail_level level,
+                        const char **ret_step);
 
 /* The table, for polling: *ret_count entries. */
 const struct zygote_job *zygote_jobs_table(uint32_t *ret_count);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The directories and files of the host that scripts may read: the one list
+ * from which the private root is made (level full) and the Landlock rules
+ * (level restricted). Everything in it is readable for everyone anyway and
+ * the same on every machine with these packages.
+ */
+#ifndef PYEXEC_JAIL_TREES_H
+#define PYEXEC_JAIL_TREES_H
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+/* How far a zygote and its jobs are confined. */
+enum jail_level
+{
+    JAIL_RESTRICTED, /* no user namespaces to be had: Landlock, seccomp and
+                      * limits in the host's own root and namespaces */
+    JAIL_FULL,       /* namespaces and a private root as well */
+};
+
+/* TREE(path, 1 if nothing works without it). */
+#define JAIL_TREES(TREE) \
+    TREE(PYEXEC_PYTHON_STDLIB, 1) \
+    TREE(PYEXEC_MULTIARCH_LIBDIR, 1) \
+    /* Debian's python3-* packages */ \
+    TREE("/usr/lib/python3", 0) \
+    /* the administrator's own modules */ \
+    TREE(PYEXEC_PYTHON_SITE, 0) \
+    TREE("/usr/share/zoneinfo", 0) \
+    TREE("/usr/lib/locale/C.utf8", 0) \
+    /* without a cache the loader searches its default directories */ \
+    TREE("/etc/ld.so.cache", 0)
+
+#endif
