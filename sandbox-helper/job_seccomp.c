@@ -57,6 +57,13 @@ static int add_rules(scmp_filter_ctx context, enum jail_level level)
     }
 #undef CALL
 #undef ARGUED
+#define ARGUED(name, count, ...) \
+    if (rv == 0) { \
+        rv = seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOMEM), \
+                              SCMP_SYS(name), count, __VA_ARGS__); \
+    }
+    SECCOMP_NO_MEMORY(ARGUED)
+#undef ARGUED
 #define CALL(name) \
     if (rv == 0) { \
         rv = seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), \

@@ -144,7 +144,7 @@ static bool cannot_share_memory(void)
     void *memory = mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1,
                         0);
 
-    return memory == MAP_FAILED && errno == EPERM
+    return memory == MAP_FAILED && errno == ENOMEM
            && syscall(SYS_memfd_create, "selftest", 0) < 0 && errno == EPERM;
 }
 

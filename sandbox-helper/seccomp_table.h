@@ -85,7 +85,8 @@
     /* no file is ever opened for writing or created, by any route */ \
     ARGUED(open, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0)) \
     ARGUED(openat, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0)) \
-    /* private memory only: shared memory would escape the accounts */ \
+    /* private memory only; shared memory, of which one page that stays \
+     * mapped keeps all, is below */ \
     ARGUED(mmap, 1, SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED, 0)) \
     /* a thread, never a process or a namespace */ \
     ARGUED(clone, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, \
@@ -136,6 +137,11 @@
     ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_GET_NO_NEW_PRIVS)) \
     ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_GET_SECCOMP)) \
     ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_CAPBSET_READ))
+
+/* There is never memory for sharing: a program that asks for it is told so in
+ * the way it must be prepared for. */
+#define SECCOMP_NO_MEMORY(ARGUED) \
+    ARGUED(mmap, 1, SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED, MAP_SHARED))
 
 /* glibc falls back from these to older calls on ENOSYS only. */
 #define SECCOMP_ABSENT(CALL) CALL(clone3) CALL(openat2) CALL(epoll_pwait2)
