@@ -33,6 +33,8 @@
 #define MAX_RUN_MS 86400000
 #define MAX_FILES 4096
 #define MAX_THREADS 4096
+/* More often the machine would do nothing but warm zygotes. */
+#define MIN_RECYCLE_MS 100
 
 static bool parse_number(const char *text, char end, unsigned long max,
                          unsigned long *ret_number, const char **ret_rest)
@@ -143,6 +145,7 @@ int helper_conf_options(int argc, char **argv, struct helper_conf *conf,
         { .name = "socket", .has_arg = required_argument, .val = 's' },
         { .name = "user", .has_arg = required_argument, .val = 'u' },
         { .name = "debug", .has_arg = no_argument, .val = 'd' },
+        { .name = "check", .has_arg = no_argument, .val = 'c' },
         { 0 },
     };
     int option;
@@ -164,18 +167,26 @@ int helper_conf_options(int argc, char **argv, struct helper_conf *conf,
         }
         else if (option == '?') {
             mistake = "unknown option, or one without its value; known are"
-                      " --lifeline=FD --socket=PATH --user=UID:GID --debug";
+                      " --lifeline=FD --socket=PATH --user=UID:GID --debug"
+                      " --check";
         }
         conf->debug = conf->debug || option == 'd';
+        conf->check = conf->check || option == 'c';
         if (mistake != NULL) {
             *ret_mistake = mistake;
             return -EINVAL;
         }
     }
-    if (optind != argc || conf->lifeline < 0 || conf->socket_path == NULL) {
+    if (optind != argc
+        || (conf->check ? conf->lifeline >= 0 || conf->socket_path != NULL
+                        : conf->lifeline < 0 || conf->socket_path == NULL)) {
         *ret_mistake = "usage: pyexecd --lifeline=FD --socket=PATH"
-                       " [--user=UID:GID] [--debug]";
+                       " [--user=UID:GID] [--debug], or"
+                       " pyexecd --check [--user=UID:GID]";
         return -EINVAL;
+    }
+    if (conf->check) {
+        return 0; /* nothing is served: nothing was handed over */
     }
     conf->listener = HELPER_LISTENER;
     return check_listen(ret_mistake);
@@ -196,7 +207,9 @@ static bool ranges_hold(const struct pool_conf *pool)
            /* What is kept must fit into an OUTCOME frame. */
            && pool->output_bytes <= PXW_OUTPUT_MAX
            && in_range(pool->files, 1, MAX_FILES)
-           && in_range(pool->threads, 1, MAX_THREADS);
+           && in_range(pool->threads, 1, MAX_THREADS)
+           && (pool->recycle_ms == 0 || pool->recycle_ms >= MIN_RECYCLE_MS)
+           && pool->least_level != LEVEL_NONE;
 }
 
 static int read_pool(const struct pxw_field *field, struct pool_conf *pool)
@@ -222,6 +235,10 @@ static int read_pool(const struct pxw_field *field, struct pool_conf *pool)
     pool->output_bytes = pxw_u32(&message, PXW_F_OUTPUT, 0);
     pool->files = pxw_u32(&message, PXW_F_FILES, 0);
     pool->threads = pxw_u32(&message, PXW_F_THREADS, 0);
+    pool->recycle_runs = pxw_u32(&message, PXW_F_RECYCLE_RUNS, 0);
+    pool->recycle_ms = pxw_u32(&message, PXW_F_RECYCLE_MS, 0);
+    pool->least_level = keeper_level_of(&message.field[PXW_F_LEVEL],
+                                        LEVEL_FULL);
     if (preload->data != NULL && preload->size > 0) {
         pool->preload = malloc(preload->size);
         if (pool->preload == NULL) {
@@ -269,7 +286,8 @@ static int read_pools(const struct pxw_message *setup,
         conf->pool_count++; /* first, so that a half-read one is freed too */
         error = read_pool(&field, pool);
         if (error == -ERANGE) {
-            *ret_mistake = "a number of a pool is out of its range";
+            *ret_mistake = "a number or the isolation level of a pool is out of its"
+                           " range";
             return -EINVAL;
         }
         if (error != 0) {

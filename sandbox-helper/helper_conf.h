@@ -7,6 +7,7 @@
 #ifndef PYEXEC_HELPER_CONF_H
 #define PYEXEC_HELPER_CONF_H
 
+#include "keeper_level.h"
 #include "wire.h"
 
 #include <stdbool.h>
@@ -32,6 +33,9 @@ struct pool_conf
     uint32_t output_bytes;
     uint32_t files;
     uint32_t threads;
+    uint32_t recycle_runs;         /* 0: never for this reason */
+    uint32_t recycle_ms;           /* the same */
+    enum keeper_level least_level; /* below it nothing runs */
     uint8_t *preload; /* NULL: nothing to preload */
     size_t preload_size;
 };
@@ -44,6 +48,7 @@ struct helper_conf
     uid_t uid;
     gid_t gid;
     bool debug;
+    bool check; /* only tell what this machine offers */
 
     /* descriptors; main.c opens and closes them */
     int listener;
@@ -62,7 +67,8 @@ struct helper_conf
 };
 
 /* Reads the command line and LISTEN_PID/LISTEN_FDS, and removes the latter
- * from the environment. 0 or -EINVAL, with *ret_mistake saying why. */
+ * from the environment, unless --check was given. 0 or -EINVAL, with
+ * *ret_mistake saying why. */
 int helper_conf_options(int argc, char **argv, struct helper_conf *conf,
                         const char **ret_mistake);
 

@@ -18,8 +18,9 @@
  * keeper_conn reads one RUN and hands it to keeper_queue, which gives it to a
  * ready job as soon as the pool's concurrency allows; keeper_job sees to the
  * rest and gives an OUTCOME back, which keeper_conn writes. A connection that
- * closes cancels its run wherever that is. For each pool keeper_zygote keeps
- * a zygote alive and keeper_job keeps as many ready jobs as may run at once.
+ * closes cancels its run wherever that is. For each pool keeper_zygotes keeps
+ * a zygote alive, replaces it when it is old, and keeper_job keeps as many
+ * ready jobs as may run at once.
  *
  * Trust: the lifeline is httpd's; a connection is nobody's until it has shown
  * the token, and even then its bytes are only parsed; the fork channel is our
@@ -27,7 +28,8 @@
  * the enemy. What a job's end is called depends on the wait status from the
  * zygote and on our own clock.
  *
- * Waiting is always for an event: an idle keeper does not wake up.
+ * Waiting is always for an event: an idle keeper does not wake up, but to
+ * replace a zygote that is old.
  *
  * How it ends: SIGTERM stops accepting and leaves when the last connection
  * is answered (a successor accepts from the same backlog meanwhile); a second
@@ -41,6 +43,7 @@
 
 #include "cleanup.h"
 #include "fdio.h"
+#include "keeper_cpu.h"
 #include "log.h"
 
 #include <errno.h>
@@ -57,9 +60,10 @@
 #define MAX_CONNECTIONS 1024
 /* Pipes and pidfd of a job, with the ends that are on their way to it. */
 #define FDS_PER_JOB 9
-/* Loop, log, listener, zygotes' channels: generous. */
+/* Loop, log, listener: generous. */
 #define FDS_FIXED 64
-#define FDS_PER_ZYGOTE 8
+/* pidfd, channel, log; while one is started also its ends of them. */
+#define FDS_PER_ZYGOTE 4
 /* Taken from the backlog before others get their turn. */
 #define ACCEPTS_PER_WAKE 64
 
@@ -232,6 +236,18 @@ static int make_base(struct keeper *keeper)
     return keeper->base == NULL ? -ENOMEM : 0;
 }
 
+/* Each run may keep one zygote from ending that was current when it began;
+ * beside those there are one that is current, one that comes, and some that
+ * are killed but not gone. At the change there are twice as many ready jobs. */
+static rlim_t descriptors_of(const struct pool_conf *pool)
+{
+    bool recycles = pool->recycle_runs > 0 || pool->recycle_ms > 0;
+    rlim_t jobs = (recycles ? 3 : 2) * (rlim_t)pool->concurrency;
+    rlim_t zygotes = 4 + (recycles ? (rlim_t)pool->concurrency : 0);
+
+    return jobs * FDS_PER_JOB + zygotes * FDS_PER_ZYGOTE;
+}
+
 /* Descriptors for everything that the set-up allows; where the hard limit
  * grants less, fewer connections are accepted rather than jobs lost. */
 static int size_descriptors(struct keeper *keeper)
@@ -240,8 +256,7 @@ static int size_descriptors(struct keeper *keeper)
     struct rlimit limit;
 
     for (size_t i = 0; i < keeper->conf->pool_count; i++) {
-        jobs += FDS_PER_ZYGOTE
-                + 2 * FDS_PER_JOB * keeper->conf->pools[i].concurrency;
+        jobs += descriptors_of(&keeper->conf->pools[i]);
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return -errno;
@@ -323,7 +338,7 @@ static int open_pools(struct keeper *keeper)
         pool->conf = &keeper->conf->pools[i];
         keeper_queue_open(pool);
         keeper_jobs_open(pool);
-        keeper_zygote_open(pool);
+        keeper_zygotes_open(pool);
         keeper->pool_count++;
     }
     return 0;
@@ -335,8 +350,8 @@ static void close_all(struct keeper *keeper)
     keeper->draining = true; /* nothing is started from here on */
     keeper_conn_close_all(keeper);
     for (size_t i = 0; i < keeper->pool_count; i++) {
-        keeper_zygote_close(&keeper->pools[i].zygote);
         keeper_jobs_close(&keeper->pools[i]);
+        keeper_zygotes_close(&keeper->pools[i]);
     }
     free(keeper->pools);
     if (event_initialized(&keeper->listening)) {
@@ -356,7 +371,10 @@ static void close_all(struct keeper *keeper)
 
 int keeper_run(const struct helper_conf *conf)
 {
-    struct keeper keeper = { .conf = conf };
+    struct keeper keeper = {
+        .conf = conf,
+        .processors = keeper_cpu_processors(),
+    };
     int error;
 
     TAILQ_INIT(&keeper.conns);

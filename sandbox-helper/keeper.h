@@ -10,18 +10,18 @@
 #include "keeper_conn.h"
 #include "keeper_job.h"
 #include "keeper_queue.h"
-#include "keeper_zygote.h"
+#include "keeper_zygotes.h"
 
 #include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-/* One pool: its zygote, its jobs, the runs that wait for one. */
+/* One pool: its zygotes, its jobs, the runs that wait for one. */
 struct keeper_pool
 {
     struct keeper *keeper;
     const struct pool_conf *conf;
-    struct keeper_zygote zygote;
+    struct keeper_zygotes zygotes;
     struct keeper_queue queue;
     struct keeper_jobs jobs;
 };
@@ -42,6 +42,7 @@ struct keeper
     struct keeper_conn_list conns;
     size_t conn_count;
     size_t conn_max;
+    unsigned processors; /* online when we started */
     size_t held_bytes; /* by frames that come in, wait, run or go out */
 
     bool draining;

@@ -262,7 +262,8 @@ static bool on_status(struct keeper_conn *conn)
 {
     CLEANUP(pxw_writer_free) struct pxw_writer answer = { 0 };
     const struct keeper *keeper = conn->keeper;
-    const struct keeper_zygote *first = &keeper->pools[0].zygote;
+    enum keeper_level level = LEVEL_NONE;
+    const char *python = "";
     uint32_t ready = 1;
     uint32_t running = 0;
     uint32_t queued = 0;
@@ -270,17 +271,22 @@ static bool on_status(struct keeper_conn *conn)
     for (size_t i = 0; i < keeper->pool_count; i++) {
         const struct keeper_pool *pool = &keeper->pools[i];
 
-        ready = ready && pool->zygote.state == ZYGOTE_UP;
+        ready = ready && pool->zygotes.current != NULL;
+        /* The least that any pool has; one that never was up says nothing. */
+        if (pool->zygotes.reached != LEVEL_NONE
+            && (level == LEVEL_NONE || pool->zygotes.reached < level)) {
+            level = pool->zygotes.reached;
+        }
+        python = python[0] == '\0' ? pool->zygotes.python : python;
         running += (uint32_t)pool->jobs.running;
         queued += (uint32_t)pool->queue.length;
     }
     pxw_begin(&answer, PXW_STATUS_IS);
     pxw_put_u32(&answer, PXW_F_READY, ready);
-    pxw_put_str(&answer, PXW_F_LEVEL,
-                first->level[0] != '\0' ? first->level : "unknown");
+    pxw_put_str(&answer, PXW_F_LEVEL, keeper_level_name(level));
     pxw_put_str(&answer, PXW_F_VERSION, PACKAGE_VERSION);
-    if (first->python[0] != '\0') {
-        pxw_put_str(&answer, PXW_F_PYTHON, first->python);
+    if (python[0] != '\0') {
+        pxw_put_str(&answer, PXW_F_PYTHON, python);
     }
     pxw_put_u32(&answer, PXW_F_RUNNING, running);
     pxw_put_u32(&answer, PXW_F_QUEUED, queued);

@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "fdio.h"
 #include "keeper.h"
+#include "keeper_cpu.h"
 #include "keeper_jobs.h"
 #include "log.h"
 
@@ -88,7 +89,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *argument)
         (void)evtimer_add(&job->deadline, &rest);
     }
     else if (job->killed) {
-        keeper_zygote_fail(&job->pool->zygote, "a killed job does not end");
+        keeper_zygote_fail(job->zygote, "a killed job does not end");
     }
     else if (job->state == JOB_RUNNING) {
         keeper_job_kill(job, JOB_PAST_DEADLINE);
@@ -279,6 +280,7 @@ int keeper_job_assign(struct keeper_job *job, struct event_base *base)
 
     failed |= evtimer_assign(&job->deadline, base, on_deadline, job);
     failed |= evtimer_assign(&job->pump, base, on_pump, job);
+    failed |= keeper_cpu_assign(job, base);
     failed |= event_assign(&job->input_event, base, job->input, EV_WRITE,
                            on_input, job);
     failed |= event_assign(&job->out_channel.event, base, job->out.fd,
@@ -319,13 +321,15 @@ void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run)
         pxw_patch_u64(message, PXW_F_MEMORY, conf->memory_bytes);
     }
     job->state = JOB_RUNNING;
-    job->pool->jobs.standby--;
+    job->zygote->standby--;
     job->pool->jobs.running++;
+    keeper_zygotes_count_run(job->zygote);
     job->run = run;
     run->job = job;
     (void)event_del(&job->deadline);
     job->dispatched_us = fdio_now_us();
     keeper_job_set_deadline(job, wall_ms);
+    keeper_cpu_start(job);
     if (run->frame_bytes > PIPE_DEFAULT_BYTES) {
         /* Saves a wake-up for each 4 KiB; where it is refused, it is slow. */
         (void)fcntl(job->input, F_SETPIPE_SZ, PIPE_LARGE_BYTES);

@@ -20,9 +20,11 @@
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
+#include <time.h>
 
 struct keeper_job;
 struct keeper_pool;
+struct keeper_zygote;
 struct keeper_run;
 
 enum keeper_job_state
@@ -39,6 +41,7 @@ enum keeper_job_verdict
     JOB_NO_VERDICT,
     JOB_CANCELLED,
     JOB_PAST_DEADLINE,
+    JOB_PAST_CPU,
     JOB_PAST_OUTPUT,
 };
 
@@ -61,6 +64,7 @@ struct keeper_job
 {
     TAILQ_ENTRY(keeper_job) link;
     struct keeper_pool *pool;
+    struct keeper_zygote *zygote; /* whose child it is */
     uint64_t number;
     pid_t pid;
     int pidfd;
@@ -87,7 +91,12 @@ struct keeper_job
 
     struct keeper_run *run; /* NULL: standby, or nobody waits any more */
     uint64_t dispatched_us;
+
+    /* Its process's clock, and what that showed when the run began. */
+    clockid_t cpu_clock;
+    uint64_t warm_cpu_us;
     uint32_t cpu_ms;
+    struct event cpu_check;
 };
 
 TAILQ_HEAD(keeper_job_list, keeper_job);
@@ -95,16 +104,13 @@ TAILQ_HEAD(keeper_job_list, keeper_job);
 struct keeper_jobs
 {
     struct keeper_job_list all;
-    size_t count;
-    size_t standby; /* starting or ready */
     size_t running; /* dispatched, whether or not anybody waits for it */
     uint64_t last_number;
     struct event refill;
     unsigned refill_delay_ms;
-    unsigned failed_starts; /* in a row */
 };
 
-/* Evidence from which an outcome follows, apart from the job itself. */
+/* What became of the run, by what the keeper saw and did. */
 enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
                                     const struct keeper_job_end *end);
 
@@ -113,14 +119,18 @@ void keeper_jobs_open(struct keeper_pool *pool);
 void keeper_jobs_close(struct keeper_pool *pool);
 
 /* Soon, outside of the caller's critical path, forks what is missing to the
- * pool's number of standby jobs. */
+ * pool's number of standby jobs, from its current zygote. */
 void keeper_jobs_refill(struct keeper_pool *pool);
 
-/* The ready job that waits longest; NULL: none. */
+/* The same without delay: another zygote is current now. */
+void keeper_jobs_start_over(struct keeper_pool *pool);
+
+/* The ready job that waits longest, of the current zygote if there is one;
+ * NULL: none. */
 struct keeper_job *keeper_jobs_ready(struct keeper_pool *pool);
 
-/* Their zygote is gone: kills them, runs end as PXW_LOST. */
-void keeper_jobs_lost(struct keeper_pool *pool);
+/* Their zygote is gone: kills them, runs of it end as PXW_LOST. */
+void keeper_jobs_lost(struct keeper_zygote *zygote);
 
 /* Hands a run to a ready job. Never calls the run's `done` itself. */
 void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run);
@@ -130,9 +140,9 @@ void keeper_job_cancel(struct keeper_job *job);
 
 /* From the fork channel. `pidfd` is taken over, also when no such job is
  * known; `error` is 0 or the zygote's errno. */
-void keeper_job_forked(struct keeper_pool *pool, uint64_t number, pid_t pid,
+void keeper_job_forked(struct keeper_zygote *zygote, uint64_t number, pid_t pid,
                        int pidfd, int error);
-void keeper_job_exited(struct keeper_pool *pool, uint64_t number,
+void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
                        const struct keeper_job_end *end);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Between keeper_job.c (one job), keeper_outcome.c (its end) and keeper_jobs.c
- * (all jobs of a pool); nobody else includes this.
+ * Between keeper_job_open.c (a job's beginning), keeper_job.c with keeper_cpu.c
+ * (its life), keeper_outcome.c (its end) and keeper_jobs.c (all jobs of a
+ * pool); nobody else includes this.
  */
 #ifndef PYEXEC_KEEPER_JOBS_H
 #define PYEXEC_KEEPER_JOBS_H
@@ -9,6 +10,13 @@
 #include "keeper_job.h"
 
 struct event_base;
+
+/* Asks the zygote for one more job, which is counted as a standby job from
+ * now on. 0, or what keeper_zygote_fork() returned, or another errno. */
+int keeper_job_open(struct keeper_zygote *zygote);
+
+/* Closes and frees what belongs to a job that is on no list any more. */
+void keeper_job_free(struct keeper_job *job);
 
 /* Ties the job's events to its descriptors; adds none. 0 or -EINVAL. */
 int keeper_job_assign(struct keeper_job *job, struct event_base *base);

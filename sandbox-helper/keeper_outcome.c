@@ -18,17 +18,29 @@
  * badly: its signal was seen at 85 % of what rusage then tells. */
 #define CPU_SPENT_PERCENT 80u
 
+/* The second line, for a keeper that came too late with its own check: at the
+ * hard limit the kernel sends SIGKILL. Without the time spent the signal was
+ * the job's own: a limit is never reported on its word. */
+static bool kernel_ended_cpu(const struct keeper_job *job,
+                             const struct keeper_job_end *end)
+{
+    return WIFSIGNALED(end->wait_status)
+           && WTERMSIG(end->wait_status) == SIGKILL
+           && end->cpu_us / 10u >= (uint64_t)job->cpu_ms * CPU_SPENT_PERCENT;
+}
+
 enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
                                     const struct keeper_job_end *end)
 {
     const struct keeper_report *report = &job->report;
     int status = end->wait_status;
-    bool cpu_spent = end->cpu_us / 10u
-                     >= (uint64_t)job->cpu_ms * CPU_SPENT_PERCENT;
 
     /* What we did and why comes first: the job cannot have faked that. */
     if (job->verdict == JOB_PAST_DEADLINE) {
         return PXW_OUT_OF_WALL;
+    }
+    if (job->verdict == JOB_PAST_CPU) {
+        return PXW_OUT_OF_CPU;
     }
     if (job->verdict == JOB_PAST_OUTPUT) {
         return PXW_OUT_OF_OUTPUT;
@@ -42,10 +54,8 @@ enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
     if (report->phase == REPORT_REFUSED && WIFEXITED(status)) {
         return PXW_NOT_ACCEPTABLE;
     }
-    /* Hostile source can also spend its time in the check. Without the time
-     * the signal was its own: a limit is never reported on its word. */
-    if (cpu_spent && WIFSIGNALED(status)
-        && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL)) {
+    /* Hostile source can also spend its time in the check. */
+    if (kernel_ended_cpu(job, end)) {
         return PXW_OUT_OF_CPU;
     }
     if (!report->started) {
@@ -57,7 +67,13 @@ enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
     if (!WIFEXITED(status)) {
         return PXW_BROKEN;
     }
-    return WEXITSTATUS(status) == 0 ? PXW_DONE : PXW_EXITED_NONZERO;
+    if (WEXITSTATUS(status) == 0) {
+        return PXW_DONE;
+    }
+    /* Like RESULT this is the script's own word, and can be forged. It only
+     * says which failure it was: nothing becomes better than the wait status
+     * allows, and what we or the kernel ended is called that above. */
+    return report->exhausted ? PXW_OUT_OF_MEMORY : PXW_EXITED_NONZERO;
 }
 
 /* What the job said of itself, as far as the outcome leaves room for it. */
@@ -90,6 +106,10 @@ void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *end,
     enum pxw_outcome outcome;
     uint32_t cut;
     int status = end->wait_status;
+    /* The kernel's two ways to measure may differ by what is in flight. */
+    uint64_t cpu_us = end->cpu_us > job->warm_cpu_us
+                          ? end->cpu_us - job->warm_cpu_us
+                          : 0;
 
     keeper_job_drain(job);
     outcome = keeper_job_outcome(job, end);
@@ -101,7 +121,7 @@ void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *end,
                 WIFSIGNALED(status) ? 256u + (uint32_t)WTERMSIG(status)
                                     : (uint32_t)WEXITSTATUS(status));
     pxw_put_u64(answer, PXW_F_WALL_US, wall_us);
-    pxw_put_u64(answer, PXW_F_CPU_US, end->cpu_us);
+    pxw_put_u64(answer, PXW_F_CPU_US, cpu_us);
     pxw_put_u64(answer, PXW_F_PEAK, end->peak_bytes);
     pxw_put_u64(answer, PXW_F_QUEUE_US,
                 job->dispatched_us - job->run->admitted_us);

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Half a pipe: its writer is waiting, or soon will be. */
@@ -31,6 +32,10 @@ static const struct step
     { .phase = REPORT_READY, .type = PXW_REFUSED, .next = REPORT_REFUSED },
     { .phase = REPORT_READY, .type = PXW_FAILED, .next = REPORT_FAILED },
     { .phase = REPORT_STARTED, .type = PXW_RESULT, .next = REPORT_RETURNED },
+    { .phase = REPORT_STARTED, .type = PXW_EXHAUSTED,
+      .next = REPORT_EXHAUSTED },
+    { .phase = REPORT_RETURNED, .type = PXW_EXHAUSTED,
+      .next = REPORT_EXHAUSTED },
 };
 
 static const struct step *find_step(const struct keeper_report *report,
@@ -78,6 +83,16 @@ static void describe_failure(struct keeper_report *report,
                    strerror((int)pxw_u32(message, PXW_F_ERROR, 0)));
 }
 
+/* The buffer is the frame's from now on; what follows gets another. */
+static void keep_frame(struct keeper_report *report,
+                       const struct pxw_message *message)
+{
+    report->last = *message;
+    report->kept = report->stream.data;
+    report->stream.data = NULL;
+    report->stream.capacity = 0;
+}
+
 static void take_frame(struct keeper_report *report)
 {
     struct keeper_stream *stream = &report->stream;
@@ -94,14 +109,16 @@ static void take_frame(struct keeper_report *report)
     }
     report->phase = step->next;
     report->started = report->started || step->next == REPORT_STARTED;
+    report->exhausted = report->exhausted || header.type == PXW_EXHAUSTED;
+    /* Every phase is entered once, so that what a job can make us read is
+     * bounded by the table; after these nothing may come. */
+    report->silenced = header.type != PXW_READY && header.type != PXW_STARTED
+                       && header.type != PXW_RESULT;
     if (header.type == PXW_RESULT || header.type == PXW_REFUSED) {
-        report->last = message;
-        report->silenced = true;
-        return; /* the frame stays where the message points */
+        keep_frame(report, &message);
     }
     if (header.type == PXW_FAILED) {
         describe_failure(report, &message);
-        report->silenced = true;
     }
     stream->size = 0;
 }
@@ -138,4 +155,12 @@ enum keeper_read keeper_report_read(struct keeper_report *report)
     /* The buffer grows ahead of the pipe: much is as good as all. */
     return (size_t)count == wanted || count >= MUCH ? KEEPER_READ_FULL
                                                     : KEEPER_READ_SHORT;
+}
+
+void keeper_report_free(struct keeper_report *report)
+{
+    keeper_stream_free(&report->stream);
+    free(report->kept);
+    report->kept = NULL;
+    report->last = (struct pxw_message){ 0 };
 }

@@ -18,7 +18,8 @@ enum keeper_report_phase
     REPORT_SETTING_UP, /* nothing yet */
     REPORT_READY,
     REPORT_STARTED,  /* user code runs: nothing after it is believed */
-    REPORT_RETURNED, /* with a RESULT; nothing more is read */
+    REPORT_RETURNED, /* with a RESULT */
+    REPORT_EXHAUSTED, /* memory, with or without a RESULT before */
     REPORT_REFUSED,
     REPORT_FAILED,
     REPORT_BAD,      /* a violation before STARTED */
@@ -29,17 +30,21 @@ struct keeper_report
     struct keeper_stream stream; /* the frame that is being read */
     enum keeper_report_phase phase;
     bool started;  /* STARTED was seen at any time */
+    bool exhausted; /* EXHAUSTED was seen */
     bool silenced; /* nothing more is read */
 
     /* Of FAILED: what to tell a person. */
     char text[PXW_NAME_MAX + 128];
-    /* REFUSED or RESULT, the last frame that is read; points into the
-     * stream's data. Its type is 0 when there was none. */
+    /* REFUSED or RESULT; points into `kept`. Its type is 0 when there was
+     * none. */
     struct pxw_message last;
+    uint8_t *kept;
 };
 
 /* Reads what is there, at most one frame's part. Once silenced it returns
  * KEEPER_READ_END. */
 enum keeper_read keeper_report_read(struct keeper_report *report);
+
+void keeper_report_free(struct keeper_report *report);
 
 #endif

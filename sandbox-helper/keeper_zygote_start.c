@@ -2,6 +2,7 @@
  *
  * Fork and exec of a zygote. Runs in the keeper, but for start_or_die(), which
  * is the child between the two: it must leave nothing of the keeper open.
+ * Knows neither pools nor the event loop, so that --check can use it, too.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -10,7 +11,7 @@
 
 #include "cleanup.h"
 #include "fdio.h"
-#include "keeper.h"
+#include "helper_conf.h"
 #include "log.h"
 
 #include <errno.h>
@@ -85,7 +86,8 @@ start_or_die(int program, const struct ends *ends, pid_t keeper_pid)
     };
     sigset_t none;
 
-    /* The sources are all above 3: 0 to 3 are taken in the keeper. */
+    /* The sources are all above 3: 0 to 3 are taken in the keeper, and in
+     * --check the first descriptor, which is our side's, takes 3. */
     if (dup2(ends->their_input, STDIN_FILENO) < 0
         || dup2(ends->their_log, STDOUT_FILENO) < 0
         || dup2(ends->their_log, STDERR_FILENO) < 0
@@ -110,7 +112,7 @@ start_or_die(int program, const struct ends *ends, pid_t keeper_pid)
     _exit(EXIT_FAILURE);
 }
 
-int keeper_zygote_start(struct keeper_zygote *zygote)
+int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends)
 {
     CLEANUP(close_ends) struct ends ends = {
         .channel = -1, .log = -1, .their_channel = -1, .their_input = -1,
@@ -120,6 +122,7 @@ int keeper_zygote_start(struct keeper_zygote *zygote)
     sigset_t all;
     sigset_t before;
     pid_t pid;
+    int pidfd;
     int error = open_ends(&ends);
 
     if (error != 0) {
@@ -129,23 +132,45 @@ int keeper_zygote_start(struct keeper_zygote *zygote)
     (void)sigprocmask(SIG_SETMASK, &all, &before); /* both cannot fail */
     pid = fork();
     if (pid == 0) {
-        start_or_die(zygote->pool->keeper->conf->zygote_program, &ends,
-                     keeper_pid);
+        start_or_die(program, &ends, keeper_pid);
     }
     error = pid < 0 ? -errno : 0;
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     if (error != 0) {
         return error;
     }
-    zygote->pidfd = pidfd_open(pid, 0);
-    if (zygote->pidfd < 0) {
+    pidfd = pidfd_open(pid, 0);
+    if (pidfd < 0) {
         error = -errno;
         (void)kill(pid, SIGKILL); /* our child, not reaped: still this pid */
         (void)waitpid(pid, NULL, 0);
         return error;
     }
-    zygote->pid = pid;
-    zygote->channel = steal_fd(&ends.channel);
-    zygote->log = steal_fd(&ends.log);
+    *ret_ends = (struct keeper_zygote_ends){
+        .pid = pid,
+        .pidfd = pidfd,
+        .channel = steal_fd(&ends.channel),
+        .log = steal_fd(&ends.log),
+    };
     return 0;
+}
+
+int keeper_zygote_warm(int channel, const struct pool_conf *conf,
+                       enum keeper_level level)
+{
+    CLEANUP(pxw_writer_free) struct pxw_writer frame = { 0 };
+    int error;
+
+    pxw_begin(&frame, PXW_WARM);
+    /* Runs, and as many that stand by for the next ones. */
+    pxw_put_u32(&frame, PXW_F_SLOTS, 2 * conf->concurrency);
+    pxw_put_u64(&frame, PXW_F_MEMORY, conf->memory_bytes);
+    pxw_put_str(&frame, PXW_F_LEVEL, keeper_level_name(level));
+    if (conf->preload != NULL) {
+        pxw_put_bytes(&frame, PXW_F_PRELOAD, conf->preload,
+                      conf->preload_size);
+    }
+    error = pxw_end(&frame);
+    return error == 0 ? fdio_send(channel, frame.data, frame.size, NULL, 0)
+                      : error;
 }

@@ -1,14 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fork and exec of a zygote.
+ * Fork and exec of a zygote, and the first frame that it gets.
  */
 #ifndef PYEXEC_KEEPER_ZYGOTE_START_H
 #define PYEXEC_KEEPER_ZYGOTE_START_H
 
-struct keeper_zygote;
+#include "keeper_level.h"
 
-/* Starts the program and fills in pid, pidfd, channel and log, the latter two
- * not blocking. 0 or a negative errno; nothing is left then. */
-int keeper_zygote_start(struct keeper_zygote *zygote);
+#include <sys/types.h>
+
+struct pool_conf;
+
+struct keeper_zygote_ends
+{
+    pid_t pid;
+    int pidfd;
+    int channel; /* does not block, like `log` */
+    int log;
+};
+
+/* Starts `program`. 0, and all of *ret_ends is the caller's; or a negative
+ * errno, and nothing is left. */
+int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends);
+
+/* Sends WARM: what the pool needs at `level`. 0 or a negative errno. */
+int keeper_zygote_warm(int channel, const struct pool_conf *conf,
+                       enum keeper_level level);
 
 #endif

@@ -8,6 +8,7 @@
 #include "config.h"
 #endif
 #include "cleanup.h"
+#include "envcheck.h"
 #include "fdio.h"
 #include "helper_conf.h"
 #include "keeper.h"
@@ -29,11 +30,14 @@
 
 #define ZYGOTE_NAME "pyexec-zygote"
 
+/* What a failure to start is told by: --check has a meaning for 1. */
+static int failure = EXIT_FAILURE;
+
 static void check_or_die(int error, unsigned code, const char *what)
 {
     if (error != 0) {
         log_line(LOG_LEVEL_ERROR, code, "%s: %s", what, strerror(-error));
-        exit(EXIT_FAILURE);
+        exit(failure);
     }
 }
 
@@ -70,8 +74,10 @@ static int open_zygote(int *ret_fd)
     if (!S_ISREG(status.st_mode)) {
         return -EACCES;
     }
-    *ret_fd = steal_fd(&fd);
-    return 0;
+    /* With --check there is no listener, but its number is still where a
+     * zygote is going to have its channel. */
+    *ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, HELPER_LISTENER + 1);
+    return *ret_fd < 0 ? -errno : 0;
 }
 
 /* Keeps the standard descriptors and the three that we were meant to have:
@@ -81,6 +87,9 @@ static int clean_descriptors(const struct helper_conf *conf)
     int keep[] = { conf->listener, conf->lifeline, conf->zygote_program };
     int error = fdio_close_all_but(keep, sizeof(keep) / sizeof(keep[0]));
 
+    if (conf->check) {
+        return error;
+    }
     if (error == 0) {
         error = fdio_set_close_on_exec(conf->listener, true);
     }
@@ -202,9 +211,11 @@ int main(int argc, char **argv)
 
     log_open("pyexecd", LOG_LEVEL_INFO);
     check_or_die(fdio_fill_standard(), 302, "cannot open /dev/null");
-    if (helper_conf_options(argc, argv, &conf, &mistake) != 0) {
+    error = helper_conf_options(argc, argv, &conf, &mistake);
+    failure = conf.check ? ENVCHECK_NOTHING : EXIT_FAILURE;
+    if (error != 0) {
         log_line(LOG_LEVEL_ERROR, 301, "%s", mistake);
-        return EXIT_FAILURE;
+        return failure;
     }
     log_open("pyexecd", conf.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     /* Before the drop: its directory may be closed to the later user. */
@@ -215,6 +226,9 @@ int main(int argc, char **argv)
     drop_rights_or_die(&conf);
     (void)umask(077); /* cannot fail */
     check_or_die(result(chdir("/")), 309, "cannot change to /");
+    if (conf.check) {
+        return (int)envcheck_run(conf.zygote_program);
+    }
     error = helper_conf_setup(&conf, &mistake);
     if (error != 0) {
         log_line(LOG_LEVEL_ERROR, 310, "no usable set-up on the lifeline: %s",

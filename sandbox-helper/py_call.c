@@ -215,7 +215,7 @@ static void report_serialised(const struct py_call *call, PyObject *value)
                                                    : Py_NewRef(value);
     PyObject *json = printed == NULL ? NULL
                                      : PyObject_CallMethod(encoder, "encode",
-                                                           "O", printed);
+                                                           "(O)", printed);
 
     if (json != NULL && PyUnicode_Check(json)) {
         report_value(call, json);

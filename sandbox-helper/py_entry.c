@@ -102,26 +102,38 @@ PyObject *py_entry_choose(PyObject *tree, PyObject *functions, uint32_t call,
     return NULL;
 }
 
+static bool is_module_name(PyObject *node)
+{
+    return py_tree_is(node, "Name")
+           && py_tree_is_text(py_tree_get(node, "id"), "__name__");
+}
+
+static bool is_main_text(PyObject *node)
+{
+    return py_tree_is(node, "Constant")
+           && py_tree_is_text(py_tree_get(node, "value"), "__main__");
+}
+
 static bool is_guard(PyObject *node)
 {
     PyObject *test = py_tree_is(node, "If") ? py_tree_get(node, "test") : NULL;
     PyObject *left;
     PyObject *operators;
-    PyObject *others;
+    PyObject *right;
 
     if (!py_tree_is(test, "Compare")) {
         return false;
     }
     left = py_tree_get(test, "left");
     operators = py_tree_get(test, "ops");
-    others = py_tree_get(test, "comparators");
-    return py_tree_is(left, "Name")
-           && py_tree_is_text(py_tree_get(left, "id"), "__name__")
-           && PyList_GET_SIZE(operators) == 1
-           && py_tree_is(PyList_GET_ITEM(operators, 0), "Eq")
-           && py_tree_is(PyList_GET_ITEM(others, 0), "Constant")
-           && py_tree_is_text(py_tree_get(PyList_GET_ITEM(others, 0), "value"),
-                              "__main__");
+    right = py_tree_get(test, "comparators");
+    if (PyList_GET_SIZE(operators) != 1
+        || !py_tree_is(PyList_GET_ITEM(operators, 0), "Eq")) {
+        return false;
+    }
+    right = PyList_GET_ITEM(right, 0);
+    return (is_module_name(left) && is_main_text(right))
+           || (is_main_text(left) && is_module_name(right));
 }
 
 /* `name()`, without arguments. */

@@ -54,9 +54,9 @@ static void __attribute__((noreturn)) run_init(int parent)
     }
 }
 
-/* Makes one init; its pidfd or a negative errno. `alive` is the read end of a
- * pipe whose write end only the maker holds. */
-static int make_init(int alive)
+/* Makes one init; its pidfd or a negative errno. Only the maker holds the
+ * write end of `alive`: an init closes its copy first thing. */
+static int make_init(const int alive[2])
 {
     int pidfd = -1;
     int ready[2];
@@ -69,7 +69,8 @@ static int make_init(int alive)
     pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, NULL,
                   &pidfd, NULL, 0);
     if (pid == 0) {
-        run_init(alive);
+        (void)close(alive[1]);
+        run_init(alive[0]);
     }
     if (pid < 0) {
         pidfd = -errno;
@@ -106,7 +107,7 @@ static void __attribute__((noreturn)) run_maker(int channel)
         if (fdio_receive(MAKER_FD, &request, 1, NULL, 0, &count) != 1) {
             _exit(0); /* the zygote is gone */
         }
-        pidfd = make_init(alive[0]);
+        pidfd = make_init(alive);
         if (fdio_send(MAKER_FD, &request, 1, &pidfd, pidfd >= 0) != 0) {
             _exit(0);
         }

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One zygote without a keeper. Runs in `pyexecd --check`, with the keeper's
+ * rights; what the zygote writes is shown, escaped.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "envcheck_zygote.h"
+
+#include "cleanup.h"
+#include "fdio.h"
+#include "helper_conf.h"
+#include "keeper_zygote_start.h"
+#include "log.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+/* As long as the keeper gives one. */
+#define WARM_TIMEOUT_US 30000000u
+#define PACKET_BYTES (PXW_HEADER_BYTES + (8u << 10))
+#define LOG_BYTES 4096
+
+static void end_zygote(struct keeper_zygote_ends *ends)
+{
+    if (ends->pidfd >= 0) {
+        /* Only fails when it is dead already. */
+        (void)pidfd_send_signal(ends->pidfd, SIGKILL, NULL, 0);
+        while (waitpid(ends->pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+    }
+    cleanup_fd(&ends->pidfd);
+    cleanup_fd(&ends->channel);
+    cleanup_fd(&ends->log);
+}
+
+/* Waits for the answer, or for the end of the channel. Room for what it
+ * writes to its log is in the pipe. */
+static int wait_for_answer(int channel, uint64_t end_us)
+{
+    struct pollfd waited = { .fd = channel, .events = POLLIN };
+    uint64_t now_us = fdio_now_us();
+    int ready;
+
+    if (now_us >= end_us) {
+        return -ETIMEDOUT;
+    }
+    ready = poll(&waited, 1, (int)((end_us - now_us + 999) / 1000));
+    return ready == 0 ? -ETIMEDOUT : ready < 0 && errno != EINTR ? -errno : 0;
+}
+
+/* 0 when it is warm at no less than `level`. */
+static int take_answer(int channel, enum keeper_level level,
+                       char ret_python[PXW_NAME_MAX + 1])
+{
+    uint64_t end_us = fdio_now_us() + WARM_TIMEOUT_US;
+    uint8_t packet[PACKET_BYTES];
+    struct pxw_header header;
+    struct pxw_message message;
+    const struct pxw_field *python = &message.field[PXW_F_PYTHON];
+    size_t fds = 0;
+    ssize_t size;
+
+    do {
+        int error = wait_for_answer(channel, end_us);
+
+        if (error != 0) {
+            return error;
+        }
+        size = fdio_receive(channel, packet, sizeof(packet), NULL, 0, &fds);
+    } while (size == -EAGAIN);
+    if (size <= 0) {
+        return size == 0 ? -ECONNRESET : (int)size;
+    }
+    if (size < PXW_HEADER_BYTES || pxw_get_header(packet, &header) != 0
+        || header.type != PXW_WARMED
+        || header.length != (size_t)size - PXW_HEADER_BYTES
+        || pxw_parse(PXW_WARMED, packet + PXW_HEADER_BYTES, header.length,
+                     &message) != 0
+        || keeper_level_of(&message.field[PXW_F_LEVEL], LEVEL_NONE) < level) {
+        return -EPROTO;
+    }
+    memcpy(ret_python, python->data, python->size); /* at most PXW_NAME_MAX */
+    ret_python[python->size] = '\0';
+    return 0;
+}
+
+/* Its own words, if any, each line indented. */
+static void show_log(int log)
+{
+    char bytes[LOG_BYTES];
+    char text[4 * LOG_BYTES + 1];
+    ssize_t count = fdio_read(log, bytes, sizeof(bytes));
+    const char *at = bytes;
+    const char *end = bytes + (count > 0 ? count : 0);
+
+    if (at < end) {
+        (void)printf("The zygote said:\n");
+    }
+    while (at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+
+        stop = stop == NULL ? end : stop;
+        (void)log_escape(at, (size_t)(stop - at), text, sizeof(text));
+        (void)printf("  %s\n", text);
+        at = stop + 1;
+    }
+}
+
+int envcheck_zygote(int program, enum keeper_level level)
+{
+    /* The smallest pool there is. */
+    static const struct pool_conf pool = {
+        .concurrency = 1,
+        .memory_bytes = 64u << 20,
+    };
+    CLEANUP(end_zygote) struct keeper_zygote_ends ends = {
+        .pidfd = -1, .channel = -1, .log = -1,
+    };
+    char python[PXW_NAME_MAX + 1];
+    int error = keeper_zygote_start(program, &ends);
+
+    if (error == 0) {
+        error = keeper_zygote_warm(ends.channel, &pool, level);
+    }
+    if (error == 0) {
+        error = take_answer(ends.channel, level, python);
+    }
+    if (error == 0) {
+        (void)printf("Isolation \"%s\": reached and tested, Python %s.\n",
+                     keeper_level_name(level), python);
+        return 0;
+    }
+    (void)printf("Isolation \"%s\": not reached: %s.\n",
+                 keeper_level_name(level),
+                 error == -ECONNRESET ? "the zygote ended"
+                 : error == -EPROTO   ? "it isolates less"
+                                      : strerror(-error));
+    if (ends.log >= 0) {
+        show_log(ends.log);
+    }
+    return error;
+}

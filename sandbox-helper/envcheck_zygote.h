@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The proof of --check: a zygote that is started, and ended again.
+ */
+#ifndef PYEXEC_ENVCHECK_ZYGOTE_H
+#define PYEXEC_ENVCHECK_ZYGOTE_H
+
+#include "keeper_level.h"
+
+/* Starts a zygote, waits until it is warm at `level`, prints how that went
+ * and ends it. 0: it was; or a negative errno. */
+int envcheck_zygote(int program, enum keeper_level level);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The beginning and the end of a job's record: its pipes and events, and the
+ * zygote's being asked for its process. Runs in the keeper.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "keeper_jobs.h"
+
+#include "cleanup.h"
+#include "fdio.h"
+#include "keeper.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A job is ready within a millisecond or two, a hundred on a busy machine. */
+#define START_TIMEOUT_MS 10000
+
+void keeper_job_free(struct keeper_job *job)
+{
+    (void)event_del(&job->deadline);
+    (void)event_del(&job->pump);
+    (void)event_del(&job->cpu_check);
+    (void)event_del(&job->input_event);
+    (void)event_del(&job->out_channel.event);
+    (void)event_del(&job->err_channel.event);
+    (void)event_del(&job->report_channel.event);
+    cleanup_fd(&job->input);
+    cleanup_fd(&job->pidfd);
+    keeper_stream_free(&job->out);
+    keeper_stream_free(&job->err);
+    keeper_report_free(&job->report);
+    free(job);
+}
+
+static int open_pipe(int *ret_read, int *ret_write, bool ours_is_read)
+{
+    CLEANUP_FD int read_end = -1;
+    CLEANUP_FD int write_end = -1;
+    int ends[2];
+    int error;
+
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return -errno;
+    }
+    read_end = ends[0];
+    write_end = ends[1];
+    error = fdio_set_nonblocking(ours_is_read ? read_end : write_end, true);
+    if (error == 0) {
+        *ret_read = steal_fd(&read_end);
+        *ret_write = steal_fd(&write_end);
+    }
+    return error;
+}
+
+static void close_fds(int (*fds)[4])
+{
+    for (size_t i = 0; i < 4; i++) {
+        cleanup_fd(&(*fds)[i]);
+    }
+}
+
+static int ask_for_job(struct keeper_job *job)
+{
+    CLEANUP(close_fds) int theirs[4] = { -1, -1, -1, -1 };
+    int error = open_pipe(&theirs[0], &job->input, false);
+
+    if (error == 0) {
+        error = open_pipe(&job->out.fd, &theirs[1], true);
+    }
+    if (error == 0) {
+        error = open_pipe(&job->err.fd, &theirs[2], true);
+    }
+    if (error == 0) {
+        error = open_pipe(&job->report.stream.fd, &theirs[3], true);
+    }
+    if (error == 0) {
+        error = keeper_job_assign(job, job->pool->keeper->base);
+    }
+    if (error == 0 && event_add(&job->report_channel.event, NULL) != 0) {
+        error = -ENOMEM;
+    }
+    if (error == 0) {
+        error = keeper_zygote_fork(job->zygote, job->number, theirs);
+    }
+    return error;
+}
+
+int keeper_job_open(struct keeper_zygote *zygote)
+{
+    struct keeper_pool *pool = zygote->pool;
+    struct keeper_jobs *jobs = &pool->jobs;
+    struct keeper_job *job = calloc(1, sizeof(*job));
+    int error;
+
+    if (job == NULL) {
+        return -ENOMEM;
+    }
+    job->pool = pool;
+    job->zygote = zygote;
+    job->pidfd = -1;
+    job->input = -1;
+    job->out.fd = -1;
+    job->err.fd = -1;
+    job->report.stream.fd = -1;
+    /* free_job() may come before the descriptors are there. */
+    error = keeper_job_assign(job, pool->keeper->base);
+    if (error != 0) {
+        free(job);
+        return error;
+    }
+    job->number = jobs->last_number + 1;
+    error = ask_for_job(job);
+    if (error != 0) {
+        keeper_job_free(job);
+        return error;
+    }
+    jobs->last_number++;
+    TAILQ_INSERT_TAIL(&jobs->all, job, link);
+    zygote->jobs++;
+    zygote->standby++;
+    keeper_job_set_deadline(job, START_TIMEOUT_MS);
+    return 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The zygotes of a pool. One is current: new jobs are forked from it. One may
+ * be coming: it takes over once it is warm. Those that were current before
+ * retire: they fork no more and end with their last job.
+ */
+#ifndef PYEXEC_KEEPER_ZYGOTES_H
+#define PYEXEC_KEEPER_ZYGOTES_H
+
+#include "keeper_level.h"
+#include "keeper_zygote.h"
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+
+struct keeper_pool;
+
+struct keeper_zygotes
+{
+    struct keeper_zygote_list all;
+    struct keeper_zygote *current; /* up; NULL: nothing can be forked */
+    struct keeper_zygote *coming;  /* warming or dying; NULL: none */
+    struct event timer;            /* starts the one that is coming */
+    unsigned failures; /* in a row: how long to wait before the next start */
+    bool overdue;      /* the current one is to be replaced */
+
+    enum keeper_level asked;   /* of the next one that is started */
+    enum keeper_level reached; /* LEVEL_NONE: no zygote ever became warm */
+    bool level_told;           /* that full cannot be had */
+    char python[PXW_NAME_MAX + 1]; /* empty: not known yet */
+};
+
+/* Begins with starting one, as soon as the loop runs. */
+void keeper_zygotes_open(struct keeper_pool *pool);
+/* Ends all; their jobs must have been forgotten. */
+void keeper_zygotes_close(struct keeper_pool *pool);
+
+/* From one zygote. `level` is what it says it has reached; it becomes the
+ * current one, or is failed. */
+void keeper_zygotes_warmed(struct keeper_zygote *zygote,
+                           enum keeper_level level);
+/* It is given up: no job comes from it any more. */
+void keeper_zygotes_failed(struct keeper_zygote *zygote);
+/* It was reaped, and is freed here. */
+void keeper_zygotes_ended(struct keeper_zygote *zygote);
+
+/* One more run was dispatched to a job of it. */
+void keeper_zygotes_count_run(struct keeper_zygote *zygote);
+/* A job of it was forgotten: ends it if it retires and that was the last. */
+void keeper_zygotes_job_gone(struct keeper_zygote *zygote);
+
+#endif
