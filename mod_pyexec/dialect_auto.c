@@ -10,16 +10,16 @@
 static const struct
 {
     const char *field;
-    const pyexec_dialect_t *dialect;  /* NULL: not taken yet */
+    const pyexec_dialect_t *dialect;
 } fields[] = {
     { "code", &dialect_code },
-    { "script", NULL },
+    { "script", &dialect_report_plain },
 };
 
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
 
-static const char *decode(apr_pool_t *pool, const pyexec_json_t *request,
-                          pyexec_job_t *ret_job)
+static pyexec_decode_e decode(apr_pool_t *pool, const pyexec_json_t *request,
+                              pyexec_job_t *job, const char **ret_problem)
 {
     size_t found = FIELDS;
 
@@ -28,20 +28,19 @@ static const char *decode(apr_pool_t *pool, const pyexec_json_t *request,
             continue;
         }
         if (found != FIELDS) {
-            return apr_psprintf(pool, "The fields '%s' and '%s' exclude each "
-                                "other.", fields[found].field,
-                                fields[i].field);
+            *ret_problem = apr_psprintf(pool, "The fields '%s' and '%s' "
+                                        "exclude each other.",
+                                        fields[found].field, fields[i].field);
+            return PYEXEC_INVALID;
         }
         found = i;
     }
     if (found == FIELDS) {
-        return "The field 'code' or 'script' is missing.";
+        *ret_problem = "The field 'code' or 'script' is missing.";
+        return PYEXEC_INVALID;
     }
-    if (fields[found].dialect == NULL) {
-        return apr_psprintf(pool, "This service does not take '%s' yet; send "
-                            "'code'.", fields[found].field);
-    }
-    return fields[found].dialect->decode(pool, request, ret_job);
+    job->asked.dialect = fields[found].dialect;
+    return job->asked.dialect->decode(pool, request, job, ret_problem);
 }
 
 const pyexec_dialect_t dialect_auto = {

@@ -9,6 +9,7 @@
 #include "pyexec_config.h"
 #include "pyexec_handler.h"
 #include "pyexec_helper.h"
+#include "pyexec_openapi.h"
 #include "pyexec_reply.h"
 #include "pyexec_status.h"
 
@@ -33,6 +34,7 @@ static void register_hooks(apr_pool_t *pool)
                            APR_HOOK_MIDDLE);
     ap_hook_handler(pyexec_handler_run, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(pyexec_status_health, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(pyexec_openapi_run, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(pyexec_reply_insert_error_filter, NULL, NULL,
                                 APR_HOOK_LAST);
     pyexec_reply_register_filter();

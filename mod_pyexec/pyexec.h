@@ -16,6 +16,7 @@ extern module AP_MODULE_DECLARE_DATA pyexec_module
 
 #define PYEXEC_HANDLER "pyexec"
 #define PYEXEC_HEALTH_HANDLER "pyexec-health"
+#define PYEXEC_OPENAPI_HANDLER "pyexec-openapi"
 #define PYEXEC_POOL_NAME "default"
 
 /* A log code is written in one place only and never used again for another

@@ -83,22 +83,44 @@ static int is_decoded(const request_rec *r, const char *coding)
     return 0;
 }
 
-const char *pyexec_body_check_type(const request_rec *r)
+static int is_form(const char *type, apr_size_t size)
+{
+    return size == 19 && ap_cstr_casecmpn(type, "multipart/form-data", 19) == 0;
+}
+
+static const char *check_json_type(const char *type, apr_size_t size,
+                                   int takes_forms)
+{
+    if (!is_json(type, size)) {
+        return takes_forms
+            ? "The Content-Type is neither application/json nor "
+              "multipart/form-data."
+            : "The Content-Type is not application/json.";
+    }
+    return is_utf8(strchr(type, ';'))
+        ? NULL : "The charset of the Content-Type is not utf-8.";
+}
+
+const char *pyexec_body_check_type(const request_rec *r, int takes_forms,
+                                   int *ret_is_form)
 {
     const char *type = apr_table_get(r->headers_in, "Content-Type");
     const char *coding = apr_table_get(r->headers_in, "Content-Encoding");
+    const char *problem = NULL;
     apr_size_t size;
 
+    *ret_is_form = 0;
     if (type == NULL) {
         return "The request has no Content-Type; application/json is needed.";
     }
     type = skip_space(type);
     size = strcspn(type, "; \t");
-    if (!is_json(type, size)) {
-        return "The Content-Type is not application/json.";
+    *ret_is_form = takes_forms && is_form(type, size);
+    if (!*ret_is_form) {
+        problem = check_json_type(type, size, takes_forms);
     }
-    if (!is_utf8(strchr(type, ';'))) {
-        return "The charset of the Content-Type is not utf-8.";
+    if (problem != NULL) {
+        return problem;
     }
     if (coding != NULL && ap_cstr_casecmp(coding, "identity") != 0
         && !is_decoded(r, coding)) {

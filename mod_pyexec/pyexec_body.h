@@ -10,9 +10,11 @@
 
 #include <httpd.h>
 
-/* NULL, or a sentence for a 415: not JSON in UTF-8, or coded in a way that no
- * input filter undoes. */
-const char *pyexec_body_check_type(const request_rec *r);
+/* NULL, or a sentence for a 415: neither JSON in UTF-8 nor, where forms are
+ * taken, a form (*ret_is_form), or coded in a way that no input filter
+ * undoes. */
+const char *pyexec_body_check_type(const request_rec *r, int takes_forms,
+                                   int *ret_is_form);
 
 /* Reads the body, at most limit_bytes of it. OK, or what HTTP status it is;
  * AP_FILTER_ERROR when httpd has answered already. */

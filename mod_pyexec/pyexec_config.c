@@ -34,6 +34,7 @@ typedef enum
     KIND_COUNT,
     KIND_DIALECT,
     KIND_ORIGIN,
+    KIND_LEVEL,
     KIND_PATH,
     KIND_ACCOUNT,
     KIND_LIST,
@@ -70,6 +71,7 @@ static apr_array_header_t *engine_servers;
 #define EMPTY_COUNT PYEXEC_UNSET
 #define EMPTY_DIALECT NULL
 #define EMPTY_ORIGIN NULL
+#define EMPTY_LEVEL NULL
 #define EMPTY_PATH NULL
 #define EMPTY_ACCOUNT NULL
 #define EMPTY_LIST NULL
@@ -81,6 +83,7 @@ static apr_array_header_t *engine_servers;
 #define VALUE_COUNT(value) value
 #define VALUE_DIALECT(value) pyexec_dialect_find(value)
 #define VALUE_ORIGIN(value) value
+#define VALUE_LEVEL(value) value
 #define VALUE_PATH(value) value
 #define VALUE_ACCOUNT(value) value
 #define VALUE_LIST(value) value
@@ -161,6 +164,17 @@ pyexec_global_t pyexec_config_global(const server_rec *main_server)
     PYEXEC_DIRECTIVES(FILL)
 #undef FILL
     return global;
+}
+
+int pyexec_config_is_below(const pyexec_place_t *place, const char *uri)
+{
+    apr_size_t size = place->location == NULL ? 0 : strlen(place->location);
+
+    if (size == 0 || strncmp(uri, place->location, size) != 0) {
+        return 0;
+    }
+    uri += size;
+    return uri[strspn(uri, "/")] != '\0';
 }
 
 int pyexec_config_any_engine(void)
@@ -319,6 +333,12 @@ static const char *set_text(cmd_parms *cmd, void *place, const char *text)
                                 cmd->cmd->name, text);
         }
         break;
+    case KIND_LEVEL:
+        if (strcmp(text, "full") != 0 && strcmp(text, "restricted") != 0) {
+            return apr_psprintf(cmd->pool, "%s: '%s' is neither full nor "
+                                "restricted", cmd->cmd->name, text);
+        }
+        break;
     case KIND_PATH:
         text = ap_server_root_relative(cmd->pool, text);
         break;
@@ -377,6 +397,7 @@ static const char *set_list(cmd_parms *cmd, void *place, int argc,
 #define COMMAND_DIALECT(name, data, where, help) \
     AP_INIT_TAKE1(name, set_text, data, where, help)
 #define COMMAND_ORIGIN COMMAND_DIALECT
+#define COMMAND_LEVEL COMMAND_DIALECT
 #define COMMAND_PATH COMMAND_DIALECT
 #define COMMAND_ACCOUNT COMMAND_DIALECT
 #define COMMAND_LIST(name, data, where, help) \

@@ -20,6 +20,7 @@ struct pyexec_dialect_t;
 #define PYEXEC_TYPE_COUNT apr_int64_t
 #define PYEXEC_TYPE_DIALECT const struct pyexec_dialect_t *
 #define PYEXEC_TYPE_ORIGIN const char *
+#define PYEXEC_TYPE_LEVEL const char *
 #define PYEXEC_TYPE_PATH const char *
 #define PYEXEC_TYPE_ACCOUNT const char *
 #define PYEXEC_TYPE_LIST const char *
@@ -62,6 +63,10 @@ int pyexec_config_reset(apr_pool_t *pconf, apr_pool_t *plog,
 /* Copies with every default filled in. */
 pyexec_place_t pyexec_config_place(const ap_conf_vector_t *per_dir);
 pyexec_global_t pyexec_config_global(const server_rec *main_server);
+
+/* Whether the path of a request goes on after the Location that has the
+ * handler: there is nothing then. */
+int pyexec_config_is_below(const pyexec_place_t *place, const char *uri);
 
 /* Whether PyExecEngine On stands anywhere, and whether it stands where this
  * virtual host is reached by it (sections of the main server included). */

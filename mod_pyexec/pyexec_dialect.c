@@ -10,6 +10,10 @@
 static const pyexec_dialect_t *const dialects[] = {
     &dialect_auto,
     &dialect_code,
+    &dialect_main_json,
+    &dialect_main_object,
+    &dialect_report,
+    &dialect_run,
 };
 
 #define DIALECTS (sizeof(dialects) / sizeof(dialects[0]))

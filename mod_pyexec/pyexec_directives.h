@@ -16,6 +16,7 @@
  *          COUNT      a whole number
  *          DIALECT    the name of a dialect
  *          ORIGIN     none | * | scheme://host[:port]
+ *          LEVEL      full | restricted
  *          PATH       relative to ServerRoot
  *          ACCOUNT    name | #uid
  *          LIST       names; kept one a line; `none`: empty
@@ -50,8 +51,9 @@
 #define PYEXEC_RUN_FILES 64
 #define PYEXEC_RUN_THREADS 64
 
-/* Decoding JSON never makes a text longer, so a body of this size and the
- * longest list of imports always fit into one frame. */
+/* Decoding JSON never makes a text longer, so a body of this size always fits
+ * into one frame, with the longest list of modules, the eight bytes that each
+ * argument of the script costs, and the limits. */
 #define PYEXEC_BODY_MOST_BYTES ((long long)PXW_BLOB_MAX - 2 * (long long)PXW_LIST_MAX)
 
 /* 0, outside the range: as many as there are processors online. */
@@ -61,9 +63,10 @@
     X(PLACE, FLAG, engine, "PyExecEngine", 0, 0, 1,                         \
       "On: this place may run code; Off (default): 403")                    \
     X(PLACE, DIALECT, dialect, "PyExecDialect", "auto", 0, 0,               \
-      "the JSON contract spoken here (default auto)")                       \
+      "the JSON contract spoken here: auto (default), code, main-json, "     \
+      "main-object, main-report, run")                                      \
     X(PLACE, FLAG, policy, "PyExecPolicy", 1, 0, 1,                         \
-      "Off: no check of the source and no import list, the sandbox alone "  \
+      "Off: no check of the source, no list of modules, the sandbox alone "  \
       "(default On)")                                                       \
     X(PLACE, BYTES, max_body_bytes, "PyExecMaxBody", 16 * PYEXEC_MIB,       \
       1, PYEXEC_BODY_MOST_BYTES,                                            \
@@ -71,6 +74,10 @@
     X(PLACE, DURATION, wall_ms, "PyExecTimeout", 5000,                      \
       100, PYEXEC_WALL_CEILING_MS,                                          \
       "wall-clock time of a run (default 5s)")                              \
+    X(PLACE, DURATION, cpu_ms, "PyExecCPUTime", 0,                          \
+      0, PYEXEC_CPU_CEILING_MS,                                             \
+      "CPU time of a run, all its threads together (default 0: one second "  \
+      "more than PyExecTimeout)")                                           \
     X(PLACE, MEBIBYTES, memory_bytes, "PyExecMemory", 256 * PYEXEC_MIB,     \
       PYEXEC_MIB, PYEXEC_MEMORY_CEILING_BYTES,                              \
       "memory of a run in MiB (default 256)")                               \
@@ -92,6 +99,15 @@
       "runs that may wait for a free place (default 128)")                  \
     X(GLOBAL, DURATION, queue_ms, "PyExecQueueTimeout", 10000, 100, 300000, \
       "how long a run may wait for a free place (default 10s)")             \
+    X(GLOBAL, LEVEL, isolation, "PyExecIsolation", "full", 0, 0,            \
+      "the least isolation that runs are served with: full (default), or "   \
+      "restricted where the kernel has no user namespaces")                 \
+    X(GLOBAL, COUNT, recycle_runs, "PyExecRecycle", 5000, 0, 1000000,       \
+      "runs after which the warm interpreter is replaced (default 5000); "   \
+      "0: never")                                                           \
+    X(GLOBAL, DURATION, recycle_ms, "PyExecRecycleAfter", 3600000,          \
+      0, 86400000,                                                          \
+      "time after which it is replaced (default 1 hour); 0: never")         \
     X(GLOBAL, LIST, preload, "PyExecPreload", PYEXEC_DEFAULT_MODULES, 0, 0, \
       "modules loaded before the first run (default: those of the code "    \
       "contract); none: no module")

@@ -4,9 +4,10 @@
  *
  *   admit    Is this a place that runs code, and a request that could be
  *            code? Nothing of the body is read. Refusals: 403, 404, 405, 415.
- *   receive  The body, bounded (413); JSON (400); the place's dialect decodes
- *            it into a job (400); the job becomes one RUN frame. After that
- *            body and JSON are given back: a run may wait for many seconds.
+ *   receive  The body, bounded (413); JSON, or a form where the place's dialect
+ *            takes forms (400); the dialect decodes it into a job (400, 403);
+ *            the job becomes one RUN frame. After that body and JSON are given
+ *            back: a run may wait for many seconds.
  *   run      One conversation with the helper. The worker thread is held
  *            until the helper answers, the client leaves, httpd stops or the
  *            deadline passes; ending the conversation ends the run.
@@ -24,6 +25,7 @@
 #include "pyexec_client.h"
 #include "pyexec_config.h"
 #include "pyexec_dialect.h"
+#include "pyexec_form.h"
 #include "pyexec_reply.h"
 
 #include <apr_strings.h>
@@ -48,7 +50,8 @@ typedef struct task_t
     pyexec_place_t place;
     pyexec_global_t global;
     pyexec_limits_t limits;
-    const pyexec_dialect_t *dialect;  /* of the job; set by receive */
+    int is_form;            /* set by admit */
+    pyexec_asked_t asked;   /* of the job; set by receive */
     struct pxw_writer frame;
     struct pxw_message answer;
     enum pxw_outcome outcome;
@@ -58,19 +61,6 @@ static int refuse(task_t *task, int status, const char *sentence)
 {
     pyexec_body_leave_unread(task->r);
     return pyexec_reply_error(task->r, status, sentence);
-}
-
-/* Whether the URI goes on after the Location that has the handler. */
-static int is_below_location(const task_t *task)
-{
-    const char *location = task->place.location;
-    const char *rest;
-
-    if (location == NULL || strncmp(task->r->uri, location, strlen(location))) {
-        return 0;
-    }
-    rest = task->r->uri + strlen(location);
-    return rest[strspn(rest, "/")] != '\0';
 }
 
 static int admit(task_t *task)
@@ -88,7 +78,7 @@ static int admit(task_t *task)
         return refuse(task, HTTP_FORBIDDEN,
                       "Running code is not enabled at this location.");
     }
-    if (is_below_location(task)) {
+    if (pyexec_config_is_below(&task->place, r->uri)) {
         return refuse(task, HTTP_NOT_FOUND,
                       pyexec_reply_sentence(HTTP_NOT_FOUND));
     }
@@ -100,21 +90,28 @@ static int admit(task_t *task)
         return refuse(task, HTTP_METHOD_NOT_ALLOWED,
                       "The method is not allowed here; use POST.");
     }
-    problem = pyexec_body_check_type(r);
+    problem = pyexec_body_check_type(r,
+                                     task->place.dialect->read_form != NULL,
+                                     &task->is_form);
     if (problem != NULL) {
         return refuse(task, HTTP_UNSUPPORTED_MEDIA_TYPE, problem);
     }
     return NEXT;
 }
 
-static void set_limits(task_t *task)
+static void set_limits(task_t *task, const pyexec_job_t *job)
 {
     pyexec_limits_t *limits = &task->limits;
 
     limits->wall_ms = (apr_uint32_t)task->place.wall_ms;
-    /* Whole seconds, as the kernel counts them; one more than the wall, so
-     * that a run of one thread meets the wall first. */
-    limits->cpu_ms = (limits->wall_ms + 1000 + 999) / 1000 * 1000;
+    if (job->wall_ms != 0 && job->wall_ms < limits->wall_ms) {
+        limits->wall_ms = job->wall_ms; /* a client may only shorten */
+    }
+    /* By default one second more than the wall clock, so that a run of one
+     * thread meets the wall first. */
+    limits->cpu_ms = task->place.cpu_ms > 0
+                         ? (apr_uint32_t)task->place.cpu_ms
+                         : limits->wall_ms + 1000;
     limits->memory_bytes = (apr_uint64_t)task->place.memory_bytes;
     limits->output_bytes = (apr_uint32_t)task->place.output_bytes;
     limits->files = PYEXEC_RUN_FILES;
@@ -138,29 +135,89 @@ static apr_status_t free_frame(void *data)
     return APR_SUCCESS;
 }
 
-static int build_frame(task_t *task, const pyexec_job_t *job)
+static void put_policy(task_t *task, const pyexec_dialect_t *dialect)
+{
+    struct pxw_writer *frame = &task->frame;
+    int policy = task->place.policy != 0;
+
+    pxw_put_u32(frame, PXW_F_FORBID, policy ? dialect->forbid : 0);
+    if (policy && dialect->imports != NULL) {
+        pxw_put_str(frame, PXW_F_IMPORTS, dialect->imports);
+    }
+    if (policy && dialect->deny != NULL) {
+        pxw_put_str(frame, PXW_F_DENY, dialect->deny);
+    }
+}
+
+static void put_limits(task_t *task)
 {
     struct pxw_writer *frame = &task->frame;
     const pyexec_limits_t *limits = &task->limits;
-    int policy = task->place.policy != 0;
 
-    apr_pool_cleanup_register(task->r->pool, frame, free_frame,
-                              apr_pool_cleanup_null);
-    pxw_begin(frame, PXW_RUN);
-    pxw_put_str(frame, PXW_F_POOL, PYEXEC_POOL_NAME);
-    put_tenant(frame, task->r->server);
-    pxw_put_u32(frame, PXW_F_FORBID, policy ? job->dialect->forbid : 0);
-    if (policy && job->dialect->imports != NULL) {
-        pxw_put_str(frame, PXW_F_IMPORTS, job->dialect->imports);
-    }
     pxw_put_u32(frame, PXW_F_WALL_MS, limits->wall_ms);
     pxw_put_u32(frame, PXW_F_CPU_MS, limits->cpu_ms);
     pxw_put_u64(frame, PXW_F_MEMORY, limits->memory_bytes);
     pxw_put_u32(frame, PXW_F_OUTPUT, limits->output_bytes);
     pxw_put_u32(frame, PXW_F_FILES, limits->files);
     pxw_put_u32(frame, PXW_F_THREADS, limits->threads);
-    pxw_put_bytes(frame, PXW_F_SOURCE, job->source, job->source_bytes);
+}
+
+static void put_text(struct pxw_writer *frame, enum pxw_tag tag,
+                     pyexec_text_t text)
+{
+    if (text.bytes != NULL) {
+        pxw_put_bytes(frame, tag, text.bytes, text.size);
+    }
+}
+
+static void put_job(struct pxw_writer *frame, const pyexec_job_t *job)
+{
+    put_text(frame, PXW_F_SOURCE, job->source);
+    put_text(frame, PXW_F_STDIN, job->input);
+    for (apr_size_t i = 0; i < job->arg_count; i++) {
+        put_text(frame, PXW_F_ARG, job->args[i]);
+    }
+    if (job->asked.call == PXW_CALL_NONE) {
+        return;
+    }
+    pxw_put_u32(frame, PXW_F_CALL, (apr_uint32_t)job->asked.call);
+    if (job->asked.function != NULL) {
+        pxw_put_str(frame, PXW_F_FUNCTION, job->asked.function);
+    }
+    put_text(frame, PXW_F_PARAMS, job->params);
+}
+
+static int build_frame(task_t *task, const pyexec_job_t *job)
+{
+    struct pxw_writer *frame = &task->frame;
+
+    apr_pool_cleanup_register(task->r->pool, frame, free_frame,
+                              apr_pool_cleanup_null);
+    pxw_begin(frame, PXW_RUN);
+    pxw_put_str(frame, PXW_F_POOL, PYEXEC_POOL_NAME);
+    put_tenant(frame, task->r->server);
+    put_policy(task, job->asked.dialect);
+    put_limits(task);
+    put_job(frame, job);
     return pxw_end(frame);
+}
+
+/* The body as the JSON object that it is, or that its form stands for. */
+static const char *parse(task_t *task, apr_pool_t *pool,
+                         const pyexec_buffer_t *body,
+                         const pyexec_json_t **ret_request)
+{
+    const char *problem;
+    pyexec_form_t form;
+
+    if (!task->is_form) {
+        return pyexec_json_parse(pool, body->data, body->size, ret_request);
+    }
+    problem = pyexec_form_parse(apr_table_get(task->r->headers_in,
+                                              "Content-Type"),
+                                body->data, body->size, &form);
+    return problem != NULL
+        ? problem : task->place.dialect->read_form(pool, &form, ret_request);
 }
 
 /* Body to frame; what it needs on the way lives in `pool`. */
@@ -169,7 +226,8 @@ static int read_into(task_t *task, apr_pool_t *pool)
     request_rec *r = task->r;
     pyexec_buffer_t *body = pyexec_buffer_make(pool);
     const pyexec_json_t *request = NULL;
-    pyexec_job_t job = { 0 };
+    pyexec_job_t job = { .asked.dialect = task->place.dialect };
+    pyexec_decode_e decoded = PYEXEC_INVALID;
     const char *problem;
     int status = pyexec_body_read(r, task->place.max_body_bytes, body);
 
@@ -180,19 +238,22 @@ static int read_into(task_t *task, apr_pool_t *pool)
         pyexec_body_abandon(r);
         return pyexec_reply_error(r, status, pyexec_reply_sentence(status));
     }
-    problem = pyexec_json_parse(pool, body->data, body->size, &request);
+    problem = parse(task, pool, body, &request);
     if (problem == NULL) {
-        problem = task->place.dialect->decode(pool, request, &job);
+        decoded = job.asked.dialect->decode(pool, request, &job, &problem);
     }
-    if (problem != NULL) {
-        return pyexec_reply_error(r, HTTP_BAD_REQUEST, problem);
+    if (decoded != PYEXEC_DECODED) {
+        return pyexec_reply_problem(r, job.asked.dialect, decoded, problem);
     }
-    set_limits(task);
+    set_limits(task, &job);
     if (build_frame(task, &job) != 0) {
         return pyexec_reply_error(r, HTTP_SERVICE_UNAVAILABLE,
                                   "There is no memory for this request.");
     }
-    task->dialect = job.dialect;
+    task->asked = job.asked;
+    if (job.asked.function != NULL) {
+        task->asked.function = apr_pstrdup(r->pool, job.asked.function);
+    }
     return NEXT;
 }
 
@@ -304,7 +365,8 @@ static int answer(task_t *task)
     request_rec *r = task->r;
     pyexec_outcome_t outcome = { .outcome = task->outcome,
                                  .message = &task->answer,
-                                 .limits = &task->limits };
+                                 .limits = &task->limits,
+                                 .asked = &task->asked };
 
     apr_table_setn(r->notes, "pyexec-outcome",
                    pxw_outcome_name(task->outcome));
@@ -317,7 +379,7 @@ static int answer(task_t *task)
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, PYXNO(0205) "run ended: %s",
                   pxw_outcome_name(task->outcome));
-    return pyexec_reply_outcome(r, task->dialect, &outcome);
+    return pyexec_reply_outcome(r, &outcome);
 }
 
 int pyexec_handler_run(request_rec *r)

@@ -1,18 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * JSON both ways; see the header. Reads bytes that a hostile client wrote and
- * escapes bytes that a hostile script wrote. Must not decode and encode the
- * result of a script: Python's integers do not fit into jansson's.
+ * Reading JSON; see the header. Runs in a worker thread on bytes that a
+ * hostile client wrote. What goes on to a script as JSON goes on in those
+ * bytes: jansson has no integers of more than 64 bits, Python has.
  */
 #include "pyexec_json.h"
 
+#include <apr_lib.h>
 #include <apr_strings.h>
+#include <apr_tables.h>
 #include <jansson.h>
 #include <string.h>
 
 /* jansson takes up to some 130 bytes for a value of two bytes: without a cap
  * a body of 16 MiB became 300 MiB. 250,000 values stay near 32 MiB. */
 #define VALUES_MOST 250000
+
+/* Every number becomes a double, which is all that our own fields need; the
+ * integers of `params` may then have any length that a double can hold. */
+#define FLAGS (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL \
+               | JSON_DECODE_INT_AS_REAL)
+
+/* Of a member's name in a sentence. */
+#define NAME_MOST 32
+
+/* A value in the bytes that it came in. */
+typedef struct raw_t
+{
+    const char *name;
+    pyexec_text_t json;
+} raw_t;
+
+struct pyexec_json_t
+{
+    json_t *root;
+    pyexec_text_t body;       /* of an object that was parsed; … */
+    apr_array_header_t *raw;  /* … raw_t, of one that was made */
+};
 
 void pyexec_json_init(void)
 {
@@ -47,9 +71,37 @@ static apr_size_t count_values(const char *bytes, apr_size_t size)
     return values;
 }
 
-/* jansson's own text quotes the client's bytes; ours does not. */
-static const char *explain(apr_pool_t *pool, const json_error_t *error)
+/* The name of the member with the number that jansson stopped at, if it is a
+ * plain one; else NULL. */
+static const char *member_at(apr_pool_t *pool, pyexec_text_t body,
+                             const json_error_t *error)
 {
+    pyexec_jsonvalue_t value;
+    pyexec_jsonvalue_t name;
+
+    for (apr_size_t i = 0; ; i++) {
+        value = pyexec_jsoncheck_member(body.bytes, body.size, i, &name);
+        if (value.type == PYEXEC_JSON_INVALID) {
+            return NULL;
+        }
+        if (value.bytes + value.size >= body.bytes + error->position) {
+            break;
+        }
+    }
+    for (apr_size_t i = 1; i + 1 < name.size; i++) {
+        if (!apr_isalnum(name.bytes[i]) && name.bytes[i] != '_') {
+            return NULL;
+        }
+    }
+    return name.size - 2 > NAME_MOST
+               ? NULL : apr_pstrmemdup(pool, name.bytes + 1, name.size - 2);
+}
+
+/* jansson's own text quotes the client's bytes; ours does not. */
+static const char *explain(apr_pool_t *pool, pyexec_text_t body,
+                           const json_error_t *error)
+{
+    const char *name;
     const char *what;
 
     switch (json_error_code(error)) {
@@ -69,6 +121,12 @@ static const char *explain(apr_pool_t *pool, const json_error_t *error)
         break;
     case json_error_numeric_overflow:
         what = "has a number that is too large";
+        name = member_at(pool, body, error);
+        if (name != NULL) {
+            return apr_psprintf(pool, "The field '%s' has a number that is "
+                                "too large (line %d, column %d).", name,
+                                error->line, error->column);
+        }
         break;
     case json_error_null_byte_in_key:
         what = "has a NUL character in the name of a member";
@@ -89,227 +147,255 @@ static apr_status_t release(void *data)
     return APR_SUCCESS;
 }
 
+static pyexec_json_t *wrap(apr_pool_t *pool, json_t *root)
+{
+    pyexec_json_t *object = apr_pcalloc(pool, sizeof(*object));
+
+    apr_pool_cleanup_register(pool, root, release, apr_pool_cleanup_null);
+    object->root = root;
+    return object;
+}
+
 const char *pyexec_json_parse(apr_pool_t *pool, const char *bytes,
                               apr_size_t size,
                               const pyexec_json_t **ret_object)
 {
+    pyexec_text_t body = { bytes, size };
+    pyexec_json_t *object;
     json_error_t error;
     json_t *root;
 
     /* One byte order mark is what editors and .NET clients put in front. */
     if (size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) {
-        bytes += 3;
-        size -= 3;
+        body.bytes += 3;
+        body.size -= 3;
     }
-    if (size == 0) {
+    if (body.size == 0) {
         return "The request body is empty; a JSON object is needed.";
     }
-    if (count_values(bytes, size) > VALUES_MOST) {
+    /* JSON has none; jansson passes over one that follows a number. */
+    if (memchr(body.bytes, '\0', body.size) != NULL) {
+        return "The request body has a NUL byte in it.";
+    }
+    if (count_values(body.bytes, body.size) > VALUES_MOST) {
         return apr_psprintf(pool, "The request body has more than %d values.",
                             VALUES_MOST);
     }
     /* NUL is let through here so that the field with it can be named. */
-    root = json_loadb(bytes, size,
-                      JSON_REJECT_DUPLICATES | JSON_DECODE_ANY
-                      | JSON_ALLOW_NUL, &error);
+    root = json_loadb(body.bytes, body.size, FLAGS, &error);
     if (root == NULL) {
-        return explain(pool, &error);
+        return explain(pool, body, &error);
     }
-    apr_pool_cleanup_register(pool, root, release, apr_pool_cleanup_null);
+    object = wrap(pool, root);
     if (!json_is_object(root)) {
         return "The request body is not a JSON object.";
     }
-    *ret_object = (const pyexec_json_t *)root;
+    object->body = body;
+    *ret_object = object;
     return NULL;
+}
+
+pyexec_json_t *pyexec_json_make(apr_pool_t *pool)
+{
+    pyexec_json_t *object = wrap(pool, json_object());
+
+    object->raw = apr_array_make(pool, 8, sizeof(raw_t));
+    return object;
+}
+
+const char *pyexec_json_put_member(apr_pool_t *pool, pyexec_json_t *object,
+                                   const char *name, pyexec_text_t text)
+{
+    json_t *value = json_stringn(text.bytes, text.size);
+
+    /* json_object_set_new() takes NULL for the failure that it is. */
+    return json_object_set_new(object->root, name, value) == 0
+        ? NULL : apr_psprintf(pool, "The field '%s' is not valid UTF-8.", name);
+}
+
+const char *pyexec_json_put_member_value(apr_pool_t *pool,
+                                         pyexec_json_t *object,
+                                         const char *name, pyexec_text_t json)
+{
+    pyexec_jsonvalue_t checked = pyexec_jsoncheck(json.bytes, json.size);
+    json_t *value = NULL;
+
+    if (checked.type != PYEXEC_JSON_INVALID
+        && count_values(json.bytes, json.size) <= VALUES_MOST) {
+        value = json_loadb(json.bytes, json.size, FLAGS, NULL);
+    }
+    if (json_object_set_new(object->root, name, value) != 0) {
+        return apr_psprintf(pool, "The field '%s' is not valid JSON.", name);
+    }
+    APR_ARRAY_PUSH(object->raw, raw_t) =
+        (raw_t){ name, { checked.bytes, checked.size } };
+    return NULL;
+}
+
+/* The member in the client's bytes. It must be there. jansson keeps the order
+ * of the members, and there are no two of one name: the n-th of jansson's is
+ * the n-th of the text, whatever escapes its name was written with. */
+static pyexec_text_t raw_member(const pyexec_json_t *object, const char *name)
+{
+    pyexec_jsonvalue_t value = { PYEXEC_JSON_INVALID, NULL, 0 };
+    pyexec_jsonvalue_t written;
+    apr_size_t index = 0;
+    const char *key;
+    json_t *member;
+
+    for (int i = 0; object->raw != NULL && i < object->raw->nelts; i++) {
+        const raw_t *raw = &APR_ARRAY_IDX(object->raw, i, raw_t);
+
+        if (strcmp(raw->name, name) == 0) {
+            return raw->json;
+        }
+    }
+    json_object_foreach(object->root, key, member) {
+        if (strcmp(key, name) == 0) {
+            value = pyexec_jsoncheck_member(object->body.bytes,
+                                            object->body.size, index,
+                                            &written);
+            break;
+        }
+        index++;
+    }
+    return (pyexec_text_t){ value.bytes, value.size };
+}
+
+static const json_t *find(const pyexec_json_t *object, const char *name)
+{
+    return json_object_get(object->root, name);
 }
 
 int pyexec_json_has(const pyexec_json_t *object, const char *name)
 {
-    return json_object_get((const json_t *)object, name) != NULL;
+    const json_t *value = find(object, name);
+
+    return value != NULL && !json_is_null(value);
+}
+
+int pyexec_json_is_empty(const pyexec_json_t *object, const char *name)
+{
+    const json_t *value = find(object, name);
+
+    return json_is_string(value) && json_string_length(value) == 0;
+}
+
+static const char *complain(apr_pool_t *pool, const char *name,
+                            const char *what)
+{
+    return apr_psprintf(pool, "The field '%s' %s.", name, what);
+}
+
+const char *pyexec_json_get_bytes(apr_pool_t *pool,
+                                  const pyexec_json_t *object,
+                                  const char *name, pyexec_text_t *ret_text)
+{
+    const json_t *value = find(object, name);
+
+    if (value == NULL) {
+        return complain(pool, name, "is missing");
+    }
+    if (!json_is_string(value)) {
+        return complain(pool, name, "is not a string");
+    }
+    *ret_text = (pyexec_text_t){ json_string_value(value),
+                                 json_string_length(value) };
+    return NULL;
 }
 
 const char *pyexec_json_get_text(apr_pool_t *pool,
                                  const pyexec_json_t *object,
-                                 const char *name, const char **ret_text,
-                                 apr_size_t *ret_size)
+                                 const char *name, pyexec_text_t *ret_text)
 {
-    const json_t *value = json_object_get((const json_t *)object, name);
-    apr_size_t size;
+    pyexec_text_t text = { NULL, 0 };
+    const char *problem = pyexec_json_get_bytes(pool, object, name, &text);
 
-    if (value == NULL) {
-        return apr_psprintf(pool, "The field '%s' is missing.", name);
+    if (problem == NULL && memchr(text.bytes, '\0', text.size) != NULL) {
+        problem = complain(pool, name, "has a NUL character in it");
     }
-    if (!json_is_string(value)) {
-        return apr_psprintf(pool, "The field '%s' is not a string.", name);
+    if (problem == NULL) {
+        *ret_text = text;
     }
-    size = json_string_length(value);
-    if (memchr(json_string_value(value), '\0', size) != NULL) {
-        return apr_psprintf(pool, "The field '%s' has a NUL character in it.",
-                            name);
+    return problem;
+}
+
+const char *pyexec_json_get_texts(apr_pool_t *pool,
+                                  const pyexec_json_t *object,
+                                  const char *name, apr_size_t most,
+                                  const pyexec_text_t **ret_texts,
+                                  apr_size_t *ret_count)
+{
+    const json_t *list = find(object, name);
+    apr_size_t count = json_array_size(list);
+    pyexec_text_t *texts;
+
+    if (!json_is_array(list)) {
+        return complain(pool, name, "is not a list of strings");
     }
-    *ret_text = json_string_value(value);
-    *ret_size = size;
+    if (count > most) {
+        return apr_psprintf(pool, "The field '%s' has more than %"
+                            APR_SIZE_T_FMT " strings.", name, most);
+    }
+    texts = apr_palloc(pool, (count + 1) * sizeof(*texts));
+    for (apr_size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(list, i);
+
+        if (!json_is_string(item)) {
+            return complain(pool, name, "is not a list of strings");
+        }
+        texts[i] = (pyexec_text_t){ json_string_value(item),
+                                    json_string_length(item) };
+        if (memchr(texts[i].bytes, '\0', texts[i].size) != NULL) {
+            return complain(pool, name, "has a NUL character in it");
+        }
+    }
+    *ret_texts = texts;
+    *ret_count = count;
     return NULL;
 }
 
-void pyexec_json_open(pyexec_buffer_t *buffer)
+const char *pyexec_json_get_number(apr_pool_t *pool,
+                                   const pyexec_json_t *object,
+                                   const char *name, double *ret_number)
 {
-    pyexec_buffer_puts(buffer, "{");
-}
+    const json_t *value = find(object, name);
 
-void pyexec_json_close(pyexec_buffer_t *buffer)
-{
-    pyexec_buffer_puts(buffer, "}\n");
-}
-
-void pyexec_json_name(pyexec_buffer_t *buffer, const char *name)
-{
-    if (buffer->size > 0 && buffer->data[buffer->size - 1] != '{') {
-        pyexec_buffer_puts(buffer, ", ");
+    if (!json_is_number(value)) {
+        return complain(pool, name, "is not a number");
     }
-    pyexec_json_put_text(buffer, name);
-    pyexec_buffer_puts(buffer, ": ");
+    *ret_number = json_number_value(value);
+    return NULL;
 }
 
-void pyexec_json_text_open(pyexec_buffer_t *buffer)
+const char *pyexec_json_get_flag(apr_pool_t *pool,
+                                 const pyexec_json_t *object,
+                                 const char *name, int *ret_flag)
 {
-    pyexec_buffer_puts(buffer, "\"");
-}
+    const json_t *value = find(object, name);
 
-void pyexec_json_text_close(pyexec_buffer_t *buffer)
-{
-    pyexec_buffer_puts(buffer, "\"");
-}
-
-void pyexec_json_put_number(pyexec_buffer_t *buffer, apr_int64_t number)
-{
-    char text[24];
-
-    (void)apr_snprintf(text, sizeof(text), "%" APR_INT64_T_FMT, number);
-    pyexec_buffer_puts(buffer, text);
-}
-
-void pyexec_json_put_text(pyexec_buffer_t *buffer, const char *text)
-{
-    pyexec_json_text_open(buffer);
-    pyexec_json_text_add(buffer, text, strlen(text));
-    pyexec_json_text_close(buffer);
-}
-
-/* Takes one character at `at`. Returns how many bytes it took (at least 1)
- * and its code point, or -1 for an ill-formed maximal subpart; *ret_cut tells
- * whether only the end of the bytes made it so. The bounds of the second byte
- * are those of table 3-7 of the Unicode standard. */
-static apr_size_t take_character(const unsigned char *at, apr_size_t left,
-                                 apr_int32_t *ret_code, int *ret_cut)
-{
-    unsigned char low = 0x80;
-    unsigned char high = 0xbf;
-    apr_int32_t code;
-    apr_size_t need;
-    apr_size_t i;
-
-    *ret_code = -1;
-    *ret_cut = 0;
-    if (at[0] < 0x80) {
-        *ret_code = at[0];
-        return 1;
+    if (!json_is_boolean(value)) {
+        return complain(pool, name, "is neither true nor false");
     }
-    if (at[0] < 0xc2 || at[0] > 0xf4) {
-        return 1;
-    }
-    need = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-    low = at[0] == 0xe0 ? 0xa0 : at[0] == 0xf0 ? 0x90 : low;
-    high = at[0] == 0xed ? 0x9f : at[0] == 0xf4 ? 0x8f : high;
-    code = at[0] & (0xff >> (need + 1));
-    for (i = 1; i < need; i++) {
-        if (i == left) {
-            *ret_cut = 1;
-            return i;
-        }
-        if (at[i] < low || at[i] > high) {
-            return i;
-        }
-        code = code << 6 | (at[i] & 0x3f);
-        low = 0x80;
-        high = 0xbf;
-    }
-    *ret_code = code;
-    return need;
+    *ret_flag = json_is_true(value);
+    return NULL;
 }
 
-static void add_unit(pyexec_buffer_t *buffer, unsigned unit)
+const char *pyexec_json_get_container(apr_pool_t *pool,
+                                      const pyexec_json_t *object,
+                                      const char *name,
+                                      pyexec_text_t *ret_json)
 {
-    static const char digits[] = "0123456789abcdef";
-    char text[6] = { '\\', 'u', digits[unit >> 12 & 15],
-                     digits[unit >> 8 & 15], digits[unit >> 4 & 15],
-                     digits[unit & 15] };
+    const json_t *value = find(object, name);
+    pyexec_text_t json;
 
-    pyexec_buffer_add(buffer, text, sizeof(text));
-}
-
-static void add_escaped(pyexec_buffer_t *buffer, apr_int32_t code)
-{
-    static const char from[] = "\"\\\n\r\t\f\b";
-    static const char to[] = "\"\\nrtfb";
-    const char *special = code > 0 && code < 0x80 ? strchr(from, (int)code)
-                                                  : NULL;
-
-    if (special != NULL) {
-        char text[2] = { '\\', to[special - from] };
-
-        pyexec_buffer_add(buffer, text, sizeof(text));
+    if (!json_is_array(value) && !json_is_object(value)) {
+        return complain(pool, name, "is neither a list nor an object");
     }
-    else if (code < 0) {
-        add_unit(buffer, 0xfffd);
+    json = raw_member(object, name);
+    if (json.bytes == NULL) {
+        return complain(pool, name, "is nested too deeply");
     }
-    else if (code < 0x10000) {
-        add_unit(buffer, (unsigned)code);
-    }
-    else {
-        add_unit(buffer, 0xd800 + ((unsigned)(code - 0x10000) >> 10));
-        add_unit(buffer, 0xdc00 + ((unsigned)code & 0x3ff));
-    }
-}
-
-static int is_plain(unsigned char c)
-{
-    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
-void pyexec_json_text_add(pyexec_buffer_t *buffer, const void *bytes,
-                          apr_size_t size)
-{
-    const unsigned char *at = bytes;
-    apr_size_t i = 0;
-
-    while (i < size) {
-        apr_size_t start = i;
-        apr_int32_t code;
-        int cut;
-
-        while (i < size && is_plain(at[i])) {
-            i++;
-        }
-        pyexec_buffer_add(buffer, at + start, i - start);
-        if (i < size) {
-            i += take_character(at + i, size - i, &code, &cut);
-            add_escaped(buffer, code);
-        }
-    }
-}
-
-apr_size_t pyexec_json_whole_characters(const void *bytes, apr_size_t size)
-{
-    const unsigned char *at = bytes;
-    apr_int32_t code;
-    int cut;
-
-    for (apr_size_t back = 1; back <= 3 && back <= size; back++) {
-        if (at[size - back] >= 0xc0) {
-            (void)take_character(at + size - back, back, &code, &cut);
-            return cut ? size - back : size;
-        }
-    }
-    return size;
+    *ret_json = json;
+    return NULL;
 }

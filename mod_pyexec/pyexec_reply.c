@@ -149,12 +149,26 @@ int pyexec_reply_failure(request_rec *r, enum pxw_outcome outcome)
     return pyexec_reply_error(r, rows[row].status, rows[row].sentence);
 }
 
-int pyexec_reply_outcome(request_rec *r, const pyexec_dialect_t *dialect,
-                         const pyexec_outcome_t *outcome)
+int pyexec_reply_problem(request_rec *r, const pyexec_dialect_t *dialect,
+                         pyexec_decode_e decoded, const char *sentence)
 {
     pyexec_buffer_t *body = pyexec_buffer_make(r->pool);
 
-    dialect->encode(body, outcome);
+    if (dialect->encode_problem != NULL) {
+        dialect->encode_problem(body, sentence);
+    }
+    else {
+        write_error(body, sentence);
+    }
+    return pyexec_reply_json(r, decoded == PYEXEC_FORBIDDEN
+                                    ? HTTP_FORBIDDEN : HTTP_BAD_REQUEST, body);
+}
+
+int pyexec_reply_outcome(request_rec *r, const pyexec_outcome_t *outcome)
+{
+    pyexec_buffer_t *body = pyexec_buffer_make(r->pool);
+
+    outcome->asked->dialect->encode(body, outcome);
     return pyexec_reply_json(r, rows[find_row(outcome->outcome)].status, body);
 }
 
@@ -228,8 +242,10 @@ static apr_status_t replace_page(ap_filter_t *f, apr_bucket_brigade *brigade)
 
 static int is_ours(const char *handler)
 {
-    return handler != NULL && (strcmp(handler, PYEXEC_HANDLER) == 0
-                               || strcmp(handler, PYEXEC_HEALTH_HANDLER) == 0);
+    return handler != NULL
+           && (strcmp(handler, PYEXEC_HANDLER) == 0
+               || strcmp(handler, PYEXEC_HEALTH_HANDLER) == 0
+               || strcmp(handler, PYEXEC_OPENAPI_HANDLER) == 0);
 }
 
 /* r->handler is not set yet when authentication fails; what SetHandler says

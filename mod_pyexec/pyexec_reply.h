@@ -14,9 +14,11 @@
 int pyexec_reply_error(request_rec *r, int status, const char *sentence);
 /* An outcome that is a failure of ours. */
 int pyexec_reply_failure(request_rec *r, enum pxw_outcome outcome);
-/* One of theirs, encoded by the dialect. */
-int pyexec_reply_outcome(request_rec *r, const pyexec_dialect_t *dialect,
-                         const pyexec_outcome_t *outcome);
+/* Why a request was not decoded, as its dialect tells it. */
+int pyexec_reply_problem(request_rec *r, const pyexec_dialect_t *dialect,
+                         pyexec_decode_e decoded, const char *sentence);
+/* One of theirs, encoded by the dialect that was asked. */
+int pyexec_reply_outcome(request_rec *r, const pyexec_outcome_t *outcome);
 int pyexec_reply_json(request_rec *r, int status, pyexec_buffer_t *body);
 int pyexec_reply_preflight(request_rec *r, const pyexec_place_t *place);
 

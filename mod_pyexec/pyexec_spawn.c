@@ -100,6 +100,9 @@ static int build_setup(struct pxw_writer *frame, const pyexec_spawn_t *spawn)
     pxw_put_u32(frame, PXW_F_OUTPUT, (uint32_t)PYEXEC_OUTPUT_CEILING_BYTES);
     pxw_put_u32(frame, PXW_F_FILES, PYEXEC_FILES_CEILING);
     pxw_put_u32(frame, PXW_F_THREADS, PYEXEC_THREADS_CEILING);
+    pxw_put_str(frame, PXW_F_LEVEL, global->isolation);
+    pxw_put_u32(frame, PXW_F_RECYCLE_RUNS, (uint32_t)global->recycle_runs);
+    pxw_put_u32(frame, PXW_F_RECYCLE_MS, (uint32_t)global->recycle_ms);
     pxw_put_str(frame, PXW_F_PRELOAD, global->preload);
     pxw_put_close(frame, pool);
     return pxw_end(frame);
