@@ -5,7 +5,7 @@ cd "${srcdir:-.}" || exit 99
 n=0
 fault=
 for file in mod_pyexec/*.[ch] sandbox-helper/*.[ch] t/*/*.c t/*/*.t t/*/*.pm \
-            t/*/*/*.pm t/*/*.sh t/*/*.py t/*.in bootstrap configure.ac \
+            t/*/*/*.pm t/*/*.sh t/*.py t/*/*.py t/*.in bootstrap configure.ac \
             Makefile.am conf/*; do
     [ -f "$file" ] || continue
     n=$((n + 1))

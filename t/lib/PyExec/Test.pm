@@ -19,7 +19,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
     json_text json_value matches wait_for seconds var data_lines
-    served_dialects descendants keeper zygote jobs spinning_job proc_status
+    descendants keeper zygote jobs spinning_job proc_status
     is_alive own_server outside as_root server_pid sanitized);
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum;
@@ -44,8 +44,16 @@ sub json_text { return $json->encode($_[0]) }
 sub json_value
 {
     my ($text) = @_;
+    my $value = eval { $json->decode($text) };
 
-    return scalar eval { $json->decode($text) };
+    # RFC 8259 lets a lone surrogate be written as an escape, JSON::PP does not.
+    if (!defined $value && defined $text
+        && $text =~ s{ (\\u[dD][89abAB]..\\u[dD][c-fC-F]..)
+                     | \\u[dD][89a-fA-F].. | (\\.) }
+                     { $1 // $2 // '\ufffd' }gexs) {
+        $value = eval { $json->decode($text) };
+    }
+    return scalar $value;
 }
 
 # ---- requests ----
@@ -157,7 +165,8 @@ sub raw
 
 # ---- comparing with the data of the contracts ----
 
-# True when $got is what $want describes: { re }, { type } or a value.
+# True when $got is what $want describes: { re }, { type }, { length } of a
+# text, { some } of a list's members, or a value.
 sub matches
 {
     my ($got, $want) = @_;
@@ -166,6 +175,10 @@ sub matches
         return defined $got && !ref $got && $got =~ /$want->{re}/
             if defined $want->{re};
         return json_type($got) eq $want->{type} if defined $want->{type};
+        return defined $got && !ref $got && length $got == $want->{length}
+            if defined $want->{length};
+        return ref $got eq 'ARRAY' && grep { matches($_, $want->{some}) } @$got
+            if defined $want->{some};
     }
     if (ref $want eq 'HASH') {
         return ref $got eq 'HASH'
@@ -202,13 +215,6 @@ sub data_lines
     @lines = map { $json->decode($_) } grep { /\S/ } <$in>;
     die "$file is empty" unless @lines;
     return @lines;
-}
-
-# The dialects that the server serves, as its configuration says.
-sub served_dialects
-{
-    open my $in, '<', var('locations') or die var('locations') . ": $!";
-    return ('auto', map { /^\s*Use\s+PyExecCompat\s+(\S+)/ ? $1 : () } <$in>);
 }
 
 # ---- waiting and time ----
