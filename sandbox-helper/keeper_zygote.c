@@ -327,7 +327,7 @@ struct keeper_zygote *keeper_zygote_open(struct keeper_pool *pool,
     error = keeper_zygote_warm(zygote->ends.channel, pool->conf, level);
     if (error != 0) {
         /* Its end will be seen, and tells the same story. */
-        log_line(LOG_LEVEL_ERROR, 366, "pool \"%s\": cannot warm zygote %d: %s",
+        log_line(LOG_LEVEL_ERROR, 372, "pool \"%s\": cannot warm zygote %d: %s",
                  pool->conf->name, (int)zygote->ends.pid, strerror(-error));
         kill_process(zygote);
     }
