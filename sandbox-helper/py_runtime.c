@@ -16,6 +16,7 @@
 #include "py_call.h"
 #include "py_check.h"
 #include "py_hooks.h"
+#include "py_numpy.h"
 #include "py_source.h"
 #include "wire.h"
 #ifdef HAVE_CONFIG_H
@@ -145,6 +146,7 @@ int py_runtime_preload(const char *list, size_t size)
         PyErr_Print();
         return -1;
     }
+    py_numpy_prepare();
     /* A collection in a job must not touch, and so copy, all of this. */
     call_gc("collect");
     call_gc("freeze");
@@ -170,22 +172,6 @@ pid_t py_runtime_fork(void)
     }
     PyOS_AfterFork_Parent();
     return pid < 0 ? -error : pid;
-}
-
-/* numpy's global generator is the one that no fork hook reseeds. */
-static void reseed_numpy(void)
-{
-    PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
-    PyObject *random = PyDict_GetItemString(modules, "numpy.random");
-    PyObject *result = random == NULL
-                           ? NULL
-                           : PyObject_CallMethod(random, "seed", NULL);
-
-    if (random != NULL && result == NULL) {
-        /* Two runs with the same numbers would break a promise. */
-        _exit(1);
-    }
-    Py_XDECREF(result);
 }
 
 /* What every run does, on a sample, in a namespace that is thrown away: the
@@ -225,6 +211,9 @@ static void touch_memory(void)
 
 void py_runtime_refresh(void)
 {
-    reseed_numpy();
+    if (py_numpy_reseed() != 0) {
+        /* Two runs with the same numbers would break a promise. */
+        _exit(1);
+    }
     touch_memory();
 }
