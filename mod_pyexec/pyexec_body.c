@@ -129,6 +129,29 @@ const char *pyexec_body_check_type(const request_rec *r, int takes_forms,
     return NULL;
 }
 
+int pyexec_body_is_same_site(request_rec *r, const char *allowed)
+{
+    const char *site = apr_table_get(r->headers_in, "Sec-Fetch-Site");
+    const char *origin = apr_table_get(r->headers_in, "Origin");
+    const char *host = apr_table_get(r->headers_in, "Host");
+    const char *own;
+
+    if (strcmp(allowed, "*") == 0
+        || (origin != NULL && ap_cstr_casecmp(origin, allowed) == 0)) {
+        return 1;
+    }
+    if (site != NULL) {
+        return strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0;
+    }
+    if (origin == NULL) {
+        return 1;
+    }
+    /* A browser that is old enough to send no Sec-Fetch-Site: the page's host
+     * must be the one that was asked. */
+    own = strstr(origin, "://");
+    return own != NULL && host != NULL && ap_cstr_casecmp(own + 3, host) == 0;
+}
+
 /* One brigade into the buffer. OK, DONE after the last one, or a status. */
 static int take(apr_bucket_brigade *brigade, apr_size_t limit,
                 pyexec_buffer_t *body)

@@ -29,4 +29,10 @@ void pyexec_body_abandon(request_rec *r);
  * is short, the connection is closed instead of reading all of it. */
 void pyexec_body_leave_unread(request_rec *r);
 
+/* Whether the request may come from a page of another origin than this server
+ * and `allowed` ("none", "*" or one origin), judged by Sec-Fetch-Site and
+ * Origin as the Fetch standard has them; programs that are no browsers send
+ * neither. 0: it does, and may not. */
+int pyexec_body_is_same_site(request_rec *r, const char *allowed);
+
 #endif

@@ -96,6 +96,12 @@ static int admit(task_t *task)
     if (problem != NULL) {
         return refuse(task, HTTP_UNSUPPORTED_MEDIA_TYPE, problem);
     }
+    /* A browser sends forms to anybody without asking, with its user's
+     * cookies; JSON it asks for first (CORS preflight). */
+    if (task->is_form && !pyexec_body_is_same_site(r, task->place.allow_origin)) {
+        return refuse(task, HTTP_FORBIDDEN,
+                      "Forms from pages of other origins are not taken.");
+    }
     return NEXT;
 }
 

@@ -79,14 +79,16 @@ static const char *member_at(apr_pool_t *pool, pyexec_text_t body,
     pyexec_jsonvalue_t value;
     pyexec_jsonvalue_t name;
 
-    for (apr_size_t i = 0; ; i++) {
-        value = pyexec_jsoncheck_member(body.bytes, body.size, i, &name);
-        if (value.type == PYEXEC_JSON_INVALID) {
-            return NULL;
-        }
-        if (value.bytes + value.size >= body.bytes + error->position) {
-            break;
-        }
+    if (error->position < 0) {
+        return NULL;
+    }
+    /* One walk: with many members any search by number would cost their
+     * square. */
+    value = pyexec_jsoncheck_member_at(body.bytes, body.size,
+                                       (apr_size_t)error->position, &name);
+    if (value.type == PYEXEC_JSON_INVALID
+        || name.type != PYEXEC_JSON_STRING) {
+        return NULL;
     }
     for (apr_size_t i = 1; i + 1 < name.size; i++) {
         if (!apr_isalnum(name.bytes[i]) && name.bytes[i] != '_') {

@@ -8,6 +8,7 @@
 #include "pyexec_utf8.h"
 
 #include <limits.h>
+#include <stdint.h>
 #include <string.h>
 
 /* As deep as jansson reads, and twice what Python writes. */
@@ -295,35 +296,55 @@ pyexec_jsonvalue_t pyexec_jsoncheck(const void *bytes, size_t size)
     return cursor.at == cursor.end ? value : none;
 }
 
-pyexec_jsonvalue_t pyexec_jsoncheck_member(const void *bytes, size_t size,
-                                           size_t index,
-                                           pyexec_jsonvalue_t *ret_name)
+/* Walks the members once, until number `index`, or the one that reaches
+ * `position` (both from 0), whichever comes first. */
+static pyexec_jsonvalue_t find_member(const unsigned char *bytes, size_t size,
+                                      size_t index, size_t position,
+                                      pyexec_jsonvalue_t *ret_name)
 {
-    pyexec_jsonvalue_t value = { PYEXEC_JSON_INVALID, NULL, 0 };
-    cursor_t cursor = { .at = bytes,
-                        .end = (const unsigned char *)bytes + size };
+    pyexec_jsonvalue_t none = { PYEXEC_JSON_INVALID, NULL, 0 };
+    pyexec_jsonvalue_t value;
+    cursor_t cursor = { .at = bytes, .end = bytes + size };
+    const unsigned char *name;
+    const unsigned char *name_end;
 
     skip_space(&cursor);
     if (!take(&cursor, '{')) {
-        return value;
+        return none;
     }
-    for (size_t i = 0; i <= index; i++) {
-        const unsigned char *name;
-
+    for (size_t i = 0; ; i++) {
         skip_space(&cursor);
         if (i > 0 && !take(&cursor, ',')) {
-            break;
+            return none;
         }
         skip_space(&cursor);
         name = cursor.at;
         if (!scan_name(&cursor)) {
-            break;
+            return none;
         }
-        *ret_name = pyexec_jsoncheck(name, (size_t)(cursor.at - name) - 1);
+        name_end = cursor.at - 1;
         value = scan_value(&cursor);
-        if (value.type == PYEXEC_JSON_INVALID || i == index) {
+        if (value.type == PYEXEC_JSON_INVALID) {
+            return none;
+        }
+        if (i == index
+            || (size_t)(cursor.at - bytes) >= position) {
+            *ret_name = pyexec_jsoncheck(name, (size_t)(name_end - name));
             return value;
         }
     }
-    return (pyexec_jsonvalue_t){ PYEXEC_JSON_INVALID, NULL, 0 };
+}
+
+pyexec_jsonvalue_t pyexec_jsoncheck_member(const void *bytes, size_t size,
+                                           size_t index,
+                                           pyexec_jsonvalue_t *ret_name)
+{
+    return find_member(bytes, size, index, SIZE_MAX, ret_name);
+}
+
+pyexec_jsonvalue_t pyexec_jsoncheck_member_at(const void *bytes, size_t size,
+                                              size_t position,
+                                              pyexec_jsonvalue_t *ret_name)
+{
+    return find_member(bytes, size, SIZE_MAX, position, ret_name);
 }

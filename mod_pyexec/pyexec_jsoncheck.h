@@ -41,4 +41,10 @@ pyexec_jsonvalue_t pyexec_jsoncheck_member(const void *bytes, size_t size,
                                            size_t index,
                                            pyexec_jsonvalue_t *ret_name);
 
+/* The same for the member that the byte at `position` belongs to, in one walk
+ * over the object. */
+pyexec_jsonvalue_t pyexec_jsoncheck_member_at(const void *bytes, size_t size,
+                                              size_t position,
+                                              pyexec_jsonvalue_t *ret_name);
+
 #endif

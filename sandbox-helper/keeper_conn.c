@@ -213,7 +213,8 @@ static bool on_hello(struct keeper_conn *conn)
     if (conn->request.discard
         || pxw_parse(PXW_HELLO, conn->request.frame + PXW_HEADER_BYTES,
                      conn->request.header.length, &message) != 0) {
-        refuse(conn, "malformed HELLO");
+        refuse(conn, conn->request.discard ? "no memory for HELLO"
+                                           : "malformed HELLO");
         return false;
     }
     known = same_token(message.field[PXW_F_TOKEN].data,

@@ -315,6 +315,8 @@ void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run)
     job->cpu_ms = lower(message, PXW_F_CPU_MS, conf->cpu_ms);
     job->out.keep = lower(message, PXW_F_OUTPUT, conf->output_bytes);
     job->err.keep = job->out.keep;
+    /* The job keeps to it by itself, as long as it is ours. */
+    job->report.max_json = job->out.keep;
     (void)lower(message, PXW_F_FILES, conf->files);
     (void)lower(message, PXW_F_THREADS, conf->threads);
     if (pxw_u64(message, PXW_F_MEMORY, 0) > conf->memory_bytes) {

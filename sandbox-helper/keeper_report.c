@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A text, a list and their headers, beside the value. */
+#define RESULT_ROOM (PXW_TEXT_MAX + PXW_LIST_MAX + 64u)
+
 /* Half a pipe: its writer is waiting, or soon will be. */
 #define MUCH (32 << 10)
 
@@ -67,7 +70,9 @@ static size_t bytes_of_frame(const struct keeper_report *report)
         return PXW_HEADER_BYTES;
     }
     if (pxw_get_header(report->stream.data, &header) != 0
-        || find_step(report, header.type) == NULL) {
+        || find_step(report, header.type) == NULL
+        || (header.type == PXW_RESULT
+            && header.length > (uint64_t)report->max_json + RESULT_ROOM)) {
         return 0;
     }
     return PXW_HEADER_BYTES + (size_t)header.length;
@@ -103,7 +108,8 @@ static void take_frame(struct keeper_report *report)
     if (pxw_get_header(stream->data, &header) != 0
         || (step = find_step(report, header.type)) == NULL
         || pxw_parse(header.type, stream->data + PXW_HEADER_BYTES,
-                     header.length, &message) != 0) {
+                     header.length, &message) != 0
+        || message.field[PXW_F_JSON].size > report->max_json) {
         violate(report);
         return;
     }

@@ -29,6 +29,7 @@ struct keeper_report
 {
     struct keeper_stream stream; /* the frame that is being read */
     enum keeper_report_phase phase;
+    uint32_t max_json; /* bytes that a RESULT's value may have */
     bool started;  /* STARTED was seen at any time */
     bool exhausted; /* EXHAUSTED was seen */
     bool silenced; /* nothing more is read */

@@ -15,11 +15,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What a frame may have without being counted: the connections that could
+ * have as much are bounded, and HELLO, STATUS and small runs always get
+ * through, however much the large ones hold. */
 #define FIRST_BYTES (16u << 10)
+
+static size_t counted(size_t capacity)
+{
+    return capacity > FIRST_BYTES ? capacity - FIRST_BYTES : 0;
+}
 
 static void drop(struct keeper_request *request)
 {
-    keeper_release(request->keeper, request->capacity);
+    keeper_release(request->keeper, counted(request->capacity));
     free(request->frame);
     request->frame = NULL;
     request->capacity = 0;
@@ -39,18 +47,20 @@ static void grow(struct keeper_request *request, size_t frame_bytes)
     size_t capacity = request->capacity == 0 ? FIRST_BYTES
                                              : 2 * request->capacity;
     uint8_t *frame;
+    size_t more;
 
     if (capacity > frame_bytes) {
         capacity = frame_bytes;
     }
-    if (!keeper_hold(request->keeper, capacity - request->capacity)) {
+    more = counted(capacity) - counted(request->capacity);
+    if (!keeper_hold(request->keeper, more)) {
         request->discard = true;
         drop(request);
         return;
     }
     frame = realloc(request->frame, capacity);
     if (frame == NULL) {
-        keeper_release(request->keeper, capacity - request->capacity);
+        keeper_release(request->keeper, more);
         request->discard = true;
         drop(request);
         return;

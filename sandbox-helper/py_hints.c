@@ -8,13 +8,23 @@
 
 #include "py_hints.h"
 
+#include <stdbool.h>
 #include <string.h>
+
+/* As CPython has it for its own suggestions: beyond these a search would cost
+ * more than a hint is worth. */
+#define MAX_CANDIDATES 750
+#define MAX_NAME 40
 
 /* Adds the keys of a dict, or the items of a list, to a list. */
 static void extend(PyObject *list, PyObject *more)
 {
-    PyObject *items = more == NULL ? NULL : PySequence_List(more);
     Py_ssize_t end = PyList_GET_SIZE(list);
+    bool few = more != NULL && PyObject_Size(more) <= MAX_CANDIDATES;
+    PyObject *items;
+
+    PyErr_Clear(); /* what has no size is no namespace either */
+    items = few ? PySequence_List(more) : NULL;
 
     if (items != NULL) {
         (void)PyList_SetSlice(list, end, end, items);
@@ -53,7 +63,10 @@ static PyObject *visible_names(PyObject *traceback, PyObject *names)
 /* The text of the closest name, or NULL. */
 static PyObject *find_close(PyObject *wrong, PyObject *names)
 {
-    PyObject *difflib = PyImport_ImportModule("difflib");
+    bool worth = names != NULL && PyList_Check(names)
+                 && PyList_GET_SIZE(names) <= 2 * MAX_CANDIDATES
+                 && PyUnicode_GET_LENGTH(wrong) <= MAX_NAME;
+    PyObject *difflib = worth ? PyImport_ImportModule("difflib") : NULL;
     PyObject *matches = difflib == NULL || names == NULL
                             ? NULL
                             : PyObject_CallMethod(difflib, "get_close_matches",
