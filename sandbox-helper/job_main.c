@@ -298,6 +298,9 @@ static void move_report_or_die(void)
 {
     int fd = fcntl(JOB_FD_REPORT, F_DUPFD, REPORT_FD);
 
+    if (fd < 0 && errno == EINVAL) {
+        return; /* the machine's own limit is lower: it stays where it is */
+    }
     if (fd < 0) {
         fail_or_die("move the report", -errno, JOB_EXIT_RUN);
     }

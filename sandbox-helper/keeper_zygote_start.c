@@ -75,9 +75,8 @@ __attribute__((noreturn)) static void
 start_or_die(int program, const struct ends *ends, pid_t keeper_pid)
 {
     static char *const arguments[] = { "pyexec-zygote", NULL };
-    /* Scripts see it: nothing of the server's own environment. One thread,
-     * or fork would not be safe; one arena, or the address space would count
-     * against a script's limit many times over. */
+    /* Scripts see it: nothing of the server's own environment. One thread for
+     * libraries, or fork would not be safe. */
     static char *const environment[] = {
         "PATH=/usr/bin:/bin",     "HOME=/sandbox",
         "LANG=C.UTF-8",           "OMP_NUM_THREADS=1",
