@@ -318,10 +318,32 @@ static bool walk(struct check *check, PyObject *tree,
                && refuse(check, "Too large to be checked"));
 }
 
-bool py_check_is_needed(const struct py_policy *policy)
+/* Every refusal needs one of these words in the text: os and subprocess come
+ * by an import only. Outside of ASCII letters may be folded to theirs. */
+static bool could_refuse(const char *source)
 {
-    return policy->imports != NULL || policy->deny != NULL
-           || (policy->forbid & ~(uint32_t)PXW_FORBID_AT_RUN_TIME) != 0;
+    static const char *const words[] = {
+        "import", "open", "eval", "exec", "compile",
+    };
+
+    for (const char *at = source; *at != '\0'; at++) {
+        if ((unsigned char)*at > 0x7f) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strstr(source, words[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool py_check_is_needed(const struct py_policy *policy, const char *source)
+{
+    return (policy->imports != NULL || policy->deny != NULL
+            || (policy->forbid & ~(uint32_t)PXW_FORBID_AT_RUN_TIME) != 0)
+           && could_refuse(source);
 }
 
 bool py_check_refuses(PyObject *tree, const struct py_policy *policy,

@@ -13,8 +13,10 @@
 
 #include "py_policy.h"
 
-/* Whether the policy refuses anything that the tree could show. */
-bool py_check_is_needed(const struct py_policy *policy);
+/* Whether the policy could refuse anything in this text: a quick look that
+ * saves most small scripts the making of a tree, and lets nothing pass that
+ * py_check_refuses() would not. */
+bool py_check_is_needed(const struct py_policy *policy, const char *source);
 
 /* Looks through the tree for what the policy refuses, and for nothing else.
  * True: refused, and `ret_text` (of `size` bytes) says why; also when there is

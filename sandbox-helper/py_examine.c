@@ -194,7 +194,7 @@ bool py_examine(const struct pxw_message *run, const char *source,
 {
     uint32_t how = pxw_u32(run, PXW_F_CALL, PXW_CALL_NONE);
     bool calls = how != PXW_CALL_NONE;
-    bool checked = py_check_is_needed(policy);
+    bool checked = py_check_is_needed(policy, source);
     bool acceptable = true;
     PyObject *tree = NULL;
 

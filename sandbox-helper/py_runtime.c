@@ -9,26 +9,30 @@
 #include "py_runtime.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "py_arenas.h"
 #include "py_call.h"
 #include "py_check.h"
 #include "py_hooks.h"
 #include "py_numpy.h"
 #include "py_source.h"
 #include "wire.h"
+#include "zygote_text.h"
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
 /* What nearly every script meets sooner or later, whatever it imports:
  * tracebacks, threads' bookkeeping at the end, time formats, codecs. */
-static const char *const always[] = {
-    "_ast",      "_strptime", "atexit",    "difflib",  "encodings.idna",
-    "linecache", "locale",    "threading", "traceback",
-};
+static const char *const always[] = { "_ast", "atexit", "linecache", "traceback" };
+
+/* Whether there are modules that scripts are forked here for. */
+static bool expects_imports;
 
 /* As `LANG=C.UTF-8 python3 -u script.py` is: unbuffered, so that whatever
  * ends a run, what it printed has left the process. */
@@ -60,6 +64,7 @@ int py_runtime_start(const char **ret_reason)
     PyConfig config;
     PyStatus status;
 
+    (void)zygote_text_move((const void *)(uintptr_t)Py_InitializeFromConfig);
     if (py_hooks_register() != 0) {
         *ret_reason = "cannot add the audit hook";
         return -1;
@@ -71,6 +76,7 @@ int py_runtime_start(const char **ret_reason)
         *ret_reason = status.err_msg;
         return -1;
     }
+    py_arenas_install(); /* after the pre-initialisation sets its own */
     PyConfig_InitPythonConfig(&config);
     status = configure(&config);
     if (!PyStatus_Exception(status)) {
@@ -123,6 +129,7 @@ static void call_gc(const char *function)
 
 int py_runtime_preload(const char *list, size_t size)
 {
+    expects_imports = size > 0;
     for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
         preload(always[i]);
     }
@@ -179,13 +186,17 @@ pid_t py_runtime_fork(void)
  * larger sample was measured to copy more pages than it saves. */
 static void touch_memory(void)
 {
-    static const char sample[] = "import os\nx = str(1 + 1)\n";
+    static const char with_import[] = "import os\nx = str(1 + 1)\n";
+    static const char plain[] = "x = str(1 + 1)\n";
+    const char *sample = expects_imports ? with_import : plain;
     static const struct py_policy policy = {
         .imports = "os",
         .imports_size = 2,
         .forbid = PXW_FORBID_OS_SYSTEM | PXW_FORBID_OPEN_WRITE,
     };
-    PyObject *tree = py_source_compile(sample, true);
+    PyObject *tree = py_check_is_needed(&policy, sample)
+                         ? py_source_compile(sample, true)
+                         : NULL;
     PyObject *code = Py_CompileString(sample, "<frozen sample>",
                                       Py_file_input);
     PyObject *names = PyDict_New();

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Python takes memory for its objects in arenas of 1 MiB. Side by side in
+ * huge pages, where the kernel has them, they cost a fork one entry of a page
+ * table for each 2 MiB instead of 512; pages that a job changes are copied one
+ * by one all the same.
+ *
+ * The zygote keeps arenas that Python frees for its next need, so that chunks
+ * stay whole; a job gives them back, as its memory limit would have it.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "py_arenas.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CHUNK_BYTES ((size_t)2 << 20)
+
+/* A freed arena, in its own first bytes. */
+struct freed
+{
+    struct freed *next;
+    size_t size;
+};
+
+static struct freed *freed;
+static uint8_t *next;
+static uint8_t *end;
+static pid_t zygote; /* whose arenas are in chunks */
+
+static void *map(size_t size)
+{
+    void *place = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return place == MAP_FAILED ? NULL : place;
+}
+
+/* A chunk at a multiple of its size; what is mapped around it is given up. */
+static bool open_chunk(void)
+{
+    uint8_t *room = map(2 * CHUNK_BYTES);
+    uintptr_t skip;
+
+    if (room == NULL) {
+        return false;
+    }
+    skip = (CHUNK_BYTES - (uintptr_t)room % CHUNK_BYTES) % CHUNK_BYTES;
+    next = room + skip;
+    end = next + CHUNK_BYTES;
+    if (skip > 0) {
+        (void)munmap(room, skip);
+    }
+    (void)munmap(end, CHUNK_BYTES - skip);
+    (void)madvise(next, CHUNK_BYTES, MADV_HUGEPAGE); /* or small pages */
+    return true;
+}
+
+static void *take_freed(size_t size)
+{
+    for (struct freed **at = &freed; *at != NULL; at = &(*at)->next) {
+        if ((*at)->size == size) {
+            struct freed *found = *at;
+
+            *at = found->next;
+            return found;
+        }
+    }
+    return NULL;
+}
+
+static void *allocate(void *context, size_t size)
+{
+    void *place = take_freed(size);
+
+    (void)context;
+    if (place != NULL) {
+        return place;
+    }
+    if ((size_t)(end - next) >= size) {
+        place = next;
+        next += size;
+        return place;
+    }
+    /* In a job a huge page would be cleared as a whole for little use. */
+    if (getpid() != zygote || size > CHUNK_BYTES || !open_chunk()) {
+        return map(size);
+    }
+    return allocate(context, size);
+}
+
+static void release(void *context, void *place, size_t size)
+{
+    struct freed *arena = place;
+
+    (void)context;
+    if (getpid() != zygote) {
+        (void)munmap(place, size); /* fails for want of memory only */
+        return;
+    }
+    arena->next = freed;
+    arena->size = size;
+    freed = arena;
+}
+
+void py_arenas_install(void)
+{
+    PyObjectArenaAllocator allocator = { NULL, allocate, release };
+
+    zygote = getpid();
+    PyObject_SetArenaAllocator(&allocator);
+}
