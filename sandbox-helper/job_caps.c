@@ -28,16 +28,17 @@ static bool holds_nothing(void)
 static int empty_bounding_set(void)
 {
     for (unsigned long cap = 0; cap < 64; cap++) {
-        int held = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+        int held = prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0
+                       ? 0
+                       : prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
 
         if (held < 0) {
             return errno == EINVAL && cap > 0 ? 0 : -errno;
         }
         /* Who has no capability at all may not do this either, and cannot
          * gain from the set: no_new_privs is on before user code. */
-        if (held == 1 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0
-            && !(errno == EPERM && holds_nothing())) {
-            return -errno;
+        if (held == 1 && !holds_nothing()) {
+            return -EPERM;
         }
     }
     return 0;

@@ -14,6 +14,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,10 @@
 
 /* 4,096 instructions is the kernel's own bound for unprivileged filters. */
 #define MAX_INSTRUCTIONS 4096
+/* The check of the architecture, in front of the search tree. */
+#define PREFIX_MOST 8
+/* What put_range() puts behind it. */
+#define RANGE_LENGTH 2
 
 static struct sock_filter *program;
 static unsigned short program_length;
@@ -71,10 +76,59 @@ static int add_rules(scmp_filter_ctx context, enum jail_level level)
     }
     SECCOMP_ABSENT(CALL)
 #undef CALL
-    for (int call = FIRST_UNKNOWN_CALL; rv == 0 && call < 512; call++) {
-        rv = seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), call, 0);
-    }
     return rv;
+}
+
+/* libseccomp knows single calls, no ranges; one comparison in front of its
+ * search tree does, and leaves the tree half as large: the kernel walks it
+ * for every call there is when the filter is attached. */
+static int shift(uint8_t *jump, size_t from, size_t at)
+{
+    if (from + 1 + *jump >= at) {
+        if (*jump > UINT8_MAX - RANGE_LENGTH) {
+            return -ENOEXEC;
+        }
+        *jump += RANGE_LENGTH;
+    }
+    return 0;
+}
+
+static int put_range(struct sock_filter *found, size_t count)
+{
+    static const struct sock_filter load_number = BPF_STMT(
+        BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    static const struct sock_filter range[RANGE_LENGTH] = {
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FIRST_UNKNOWN_CALL, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+    };
+    size_t at = 0;
+    int rv = 0;
+
+    for (size_t i = 0; i < count && i < PREFIX_MOST; i++) {
+        if (memcmp(&found[i], &load_number, sizeof(load_number)) == 0) {
+            at = i + 1;
+        }
+    }
+    /* Jumps are relative and forward: those from before to behind it grow. */
+    for (size_t i = 0; rv == 0 && i < at; i++) {
+        if (BPF_CLASS(found[i].code) == BPF_JMP) {
+            rv = shift(&found[i].jt, i, at);
+            rv = rv == 0 ? shift(&found[i].jf, i, at) : rv;
+        }
+    }
+    if (rv != 0 || at == 0) {
+        return -ENOEXEC;
+    }
+    program = malloc((count + RANGE_LENGTH) * sizeof(*program));
+    if (program == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(program, found, at * sizeof(*program));
+    memcpy(program + at, range, sizeof(range));
+    memcpy(program + at + RANGE_LENGTH, found + at,
+           (count - at) * sizeof(*program));
+    program_length = (unsigned short)(count + RANGE_LENGTH);
+    return 0;
 }
 
 /* libseccomp 2.5 exports to a descriptor only. */
@@ -94,7 +148,8 @@ static int export_program(scmp_filter_ctx context)
     }
     size = lseek(fd, 0, SEEK_END);
     if (size <= 0 || size % (off_t)sizeof(struct sock_filter) != 0
-        || size / (off_t)sizeof(struct sock_filter) > MAX_INSTRUCTIONS) {
+        || size / (off_t)sizeof(struct sock_filter) > MAX_INSTRUCTIONS
+                                                        - RANGE_LENGTH) {
         return -ENOEXEC;
     }
     bytes = malloc((size_t)size);
@@ -104,9 +159,7 @@ static int export_program(scmp_filter_ctx context)
     if (pread(fd, bytes, (size_t)size, 0) != size) {
         return -EIO;
     }
-    program = steal_ptr(&bytes);
-    program_length = (unsigned short)((size_t)size / sizeof(*program));
-    return 0;
+    return put_range(bytes, (size_t)size / sizeof(struct sock_filter));
 }
 
 static bool is_own_pid(const struct sock_filter *step)
@@ -149,16 +202,15 @@ int job_seccomp_compile(enum jail_level level)
 
 int job_seccomp_attach(void)
 {
-    struct sock_filter own[MAX_INSTRUCTIONS];
-    struct sock_fprog filter = { .len = program_length, .filter = own };
+    struct sock_fprog filter = { .len = program_length, .filter = program };
 
     if (program == NULL) {
         return -ENOEXEC;
     }
-    memcpy(own, program, program_length * sizeof(*program));
+    /* In place: this process's own copy by now. */
     for (unsigned short i = 0; i < program_length; i++) {
-        if (is_own_pid(&own[i])) {
-            own[i].k = (uint32_t)getpid();
+        if (is_own_pid(&program[i])) {
+            program[i].k = (uint32_t)getpid();
         }
     }
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0) {
