@@ -40,6 +40,21 @@
 /* Where the report goes: moves to JOB_FD_REPORT with the other descriptors. */
 static int report;
 
+/* Numbers that go on from job to job would tell each how many processes and
+ * threads the ones before had. So each sets the counter back for its
+ * successor; after a job with threads of its own that was not enough, and the
+ * zygote has to take another slot. */
+static int count_from_start(const struct job_start *start)
+{
+    if (start->last_pid < 0) {
+        return 0; /* every slot is used once */
+    }
+    if (getpid() != 2) {
+        _exit(PXW_EXIT_AGAIN);
+    }
+    return pwrite(start->last_pid, "1", 1, 0) == 1 ? 0 : -EPERM;
+}
+
 static int leave_session(const struct job_start *start)
 {
     (void)start;
@@ -137,6 +152,7 @@ static const struct
     int (*run)(const struct job_start *start);
     enum jail_level level;  /* the least that has this step */
 } steps[] = {
+    { "count processes from the start", count_from_start, JAIL_FULL },
     { "leave the session", leave_session, JAIL_RESTRICTED },
     { "leave the user namespace", leave_user_namespace, JAIL_FULL },
     { "close resource limits", close_limits, JAIL_RESTRICTED },

@@ -35,6 +35,7 @@ struct job_start
     int fds[JOB_FDS];      /* above 3, the job's from here on */
     int landlock;          /* the ruleset */
     int zygote;            /* pidfd of the zygote */
+    int last_pid;          /* of the slot; see count_from_start() */
     uint64_t warm_bytes;   /* address space of the zygote */
     enum jail_level level;
     bool selftest;         /* try the confinement instead of taking a run */

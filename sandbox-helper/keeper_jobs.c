@@ -276,7 +276,11 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
         zygote->useful = true;
     }
     keeper_job_free(job);
-    if (state == JOB_STARTING) {
+    if (state == JOB_STARTING && WIFEXITED(end->wait_status)
+        && WEXITSTATUS(end->wait_status) == PXW_EXIT_AGAIN) {
+        zygote->failed_starts = 0; /* and another one is asked for below */
+    }
+    else if (state == JOB_STARTING) {
         count_failure(zygote, WIFSIGNALED(end->wait_status)
                                   ? "it was killed by a signal"
                                   : "it ended by itself");

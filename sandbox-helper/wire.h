@@ -88,6 +88,10 @@
 /* Captured output per stream, and a result. */
 #define PXW_OUTPUT_MAX (16u << 20)
 
+/* Exit status of a job, before READY, that the keeper answers by asking for
+ * another one, and that is no failure. */
+#define PXW_EXIT_AGAIN 123
+
 /* Requests are even, answers and notices odd. */
 enum pxw_type
 {

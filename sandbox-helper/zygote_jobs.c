@@ -50,7 +50,7 @@ int zygote_jobs_open(void)
     if (table.statm < 0) {
         return -errno;
     }
-    /* Absent without CONFIG_CHECKPOINT_RESTORE: see rewind_pids(). */
+    /* Absent without CONFIG_CHECKPOINT_RESTORE: then no slot is used twice. */
     table.last_pid = open("/proc/sys/kernel/ns_last_pid",
                           O_WRONLY | O_CLOEXEC);
     table.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -137,37 +137,17 @@ static int replace_slot(struct zygote_job *job)
     return slot_enter(slot);
 }
 
-/* Makes the next process of the entered slot PID 2 again: the number would
- * tell a job how many processes and threads the slot has seen. The file works
- * on the namespace of the process that writes to it. */
-static int rewind_pids(void)
-{
-    pid_t pid;
-    int status;
-
-    if (table.last_pid < 0) {
-        return -ENOENT;
-    }
-    pid = vfork();
-    if (pid == 0) {
-        _exit(pwrite(table.last_pid, "1", 1, 0) == 1 ? 0 : 1);
-    }
-    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
-        return -EPERM;
-    }
-    return 0;
-}
-
-/* A slot whose init died (which only a fault of ours could cause), or whose
- * numbers cannot be rewound, is made anew. */
+/* A slot is made anew when its init died (which only a fault of ours could
+ * cause), or when the next job would not be PID 2: see JOB_EXIT_AGAIN. */
 static int enter_slot(struct zygote_job *job)
 {
+    bool counted = job->counted;
+
     if (table.level < JAIL_FULL) {
         return 0; /* jobs have PIDs of the host; the filter guards signals */
     }
-    return slot_enter(job->slot) == 0 && rewind_pids() == 0
-               ? 0
-               : replace_slot(job);
+    job->counted = table.last_pid < 0;
+    return !counted && slot_enter(job->slot) == 0 ? 0 : replace_slot(job);
 }
 
 /* The child never comes back from here. */
@@ -176,6 +156,7 @@ static int fork_into(struct zygote_job *job, const int *fds, bool selftest)
     struct job_start start = {
         .landlock = table.landlock,
         .zygote = table.self,
+        .last_pid = table.last_pid,
         .warm_bytes = read_warm_bytes(),
         .level = table.level,
         .selftest = selftest,
@@ -237,6 +218,10 @@ int zygote_jobs_reap(uint32_t index, int *ret_status,
     }
     cleanup_fd(&job->pidfd);
     job->pid = 0;
+    /* A run that feigns it makes us a new slot, nothing else. */
+    job->counted = job->counted
+                   || (WIFEXITED(*ret_status)
+                       && WEXITSTATUS(*ret_status) == PXW_EXIT_AGAIN);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #ifndef PYEXEC_ZYGOTE_JOBS_H
 #define PYEXEC_ZYGOTE_JOBS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "jail_trees.h"
@@ -21,6 +22,7 @@ struct zygote_job
     pid_t pid;        /* 0: none */
     int pidfd;        /* -1: none */
     int slot;
+    bool counted;     /* its next process would not be PID 2 */
 };
 
 /* Before /proc goes: opens what is needed of it. 0 or a negative errno. */

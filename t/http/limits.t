@@ -75,10 +75,10 @@ my @outputs = (
 my @memory = (
     ['/policy-off/execute', 200, 'bytearray', 1],
     ['/policy-off/execute', 240, 'bytearray', 1],
-    ['/policy-off/execute', 256, 'bytearray', 0],
+    ['/policy-off/execute', 257, 'bytearray', 0],
     ['/policy-off/execute', 300, 'bytearray', 0],
     ['/t/memory-64m', 48, 'bytearray', 1],
-    ['/t/memory-64m', 64, 'bytearray', 0],
+    ['/t/memory-64m', 65, 'bytearray', 0],
     ['/t/memory-64m', 48, 'mmap', 1],
     ['/t/memory-64m', 80, 'mmap', 0],
 );
