@@ -103,7 +103,8 @@ static const struct
     { PXW_OUT_OF_MEMORY, "Process the data in smaller parts; use generators "
       "instead of lists" },
     { PXW_OUT_OF_OUTPUT, "Print less, and return the result instead" },
-    { PXW_OUT_OF_PROCESSES, "Use fewer threads" },
+    { PXW_OUT_OF_STACK, "Give the recursion an end, or write it as a loop; a "
+      "higher sys.setrecursionlimit() does not make the stack larger" },
     { PXW_SIGNALLED, "Look for os.kill() and os.abort(), and for calls that "
       "make a C extension crash" },
 };

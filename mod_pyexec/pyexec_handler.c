@@ -376,8 +376,7 @@ static int answer(task_t *task)
 
     apr_table_setn(r->notes, "pyexec-outcome",
                    pxw_outcome_name(task->outcome));
-    if (task->outcome < PXW_NOT_ACCEPTABLE
-        || task->outcome > PXW_SIGNALLED) {
+    if (!pyexec_reply_is_result(task->outcome)) {
         if (task->answer.type == PXW_OUTCOME) {
             log_failure(task);
         }

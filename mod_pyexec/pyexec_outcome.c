@@ -21,6 +21,22 @@ pyexec_text_t pyexec_outcome_text(const pyexec_outcome_t *outcome,
         : (pyexec_text_t){ (const char *)field->data, field->size };
 }
 
+/* The script came to an end of its own, whatever exception that was. */
+static int ended_itself(enum pxw_outcome outcome)
+{
+    static const enum pxw_outcome ends[] = {
+        PXW_DONE, PXW_EXITED_NONZERO, PXW_OUT_OF_PROCESSES,
+        PXW_OUT_OF_DESCRIPTORS, PXW_OUT_OF_THREADS, PXW_OUT_OF_RECURSION,
+    };
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        if (ends[i] == outcome) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* A limit or a signal is the keeper's word and goes before the script's. */
 pyexec_end_t pyexec_outcome_end(const pyexec_outcome_t *outcome)
 {
@@ -29,8 +45,7 @@ pyexec_end_t pyexec_outcome_end(const pyexec_outcome_t *outcome)
                          .text = pyexec_outcome_text(outcome, PXW_F_TEXT) };
     pyexec_text_t json = pyexec_outcome_text(outcome, PXW_F_JSON);
 
-    if (outcome->outcome != PXW_DONE
-        && outcome->outcome != PXW_EXITED_NONZERO) {
+    if (!ended_itself(outcome->outcome)) {
         end.kind = PYEXEC_END_STOPPED;
         return end;
     }
@@ -118,10 +133,6 @@ void pyexec_outcome_print_limit(char *text, apr_size_t size,
         (void)apr_snprintf(text, size, "Execution stopped: far more output "
                            "than the limit of %u bytes per stream",
                            limits->output_bytes);
-        break;
-    case PXW_OUT_OF_PROCESSES:
-        (void)apr_snprintf(text, size, "Execution stopped: the limit of %u "
-                           "threads was exceeded", limits->threads);
         break;
     default:
         break;

@@ -37,6 +37,10 @@ static const struct
     { PXW_OUT_OF_OUTPUT, HTTP_OK, NULL, NULL },
     { PXW_OUT_OF_PROCESSES, HTTP_OK, NULL, NULL },
     { PXW_SIGNALLED, HTTP_OK, NULL, NULL },
+    { PXW_OUT_OF_DESCRIPTORS, HTTP_OK, NULL, NULL },
+    { PXW_OUT_OF_THREADS, HTTP_OK, NULL, NULL },
+    { PXW_OUT_OF_RECURSION, HTTP_OK, NULL, NULL },
+    { PXW_OUT_OF_STACK, HTTP_OK, NULL, NULL },
     { PXW_BUSY, HTTP_SERVICE_UNAVAILABLE, "1",
       "The service is busy; try again in a moment." },
     { PXW_ABSENT, HTTP_SERVICE_UNAVAILABLE, "1",
@@ -59,6 +63,11 @@ static size_t find_row(enum pxw_outcome outcome)
         i++;
     }
     return i;
+}
+
+int pyexec_reply_is_result(enum pxw_outcome outcome)
+{
+    return rows[find_row(outcome)].sentence == NULL;
 }
 
 const char *pyexec_reply_sentence(int status)

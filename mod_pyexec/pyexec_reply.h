@@ -12,7 +12,10 @@
 
 /* These return what the handler has to return: the answer is written. */
 int pyexec_reply_error(request_rec *r, int status, const char *sentence);
-/* An outcome that is a failure of ours. */
+/* Whether an outcome is a result of the user's program; one that nobody has
+ * heard of is not. */
+int pyexec_reply_is_result(enum pxw_outcome outcome);
+/* An outcome that is not: a failure of ours. */
 int pyexec_reply_failure(request_rec *r, enum pxw_outcome outcome);
 /* Why a request was not decoded, as its dialect tells it. */
 int pyexec_reply_problem(request_rec *r, const pyexec_dialect_t *dialect,

@@ -344,6 +344,7 @@ static void __attribute__((noreturn)) run_or_die(const struct job_start *start)
     }
     tell_plain(PXW_STARTED);
     script.call.report = report;
+    script.call.owner = getpid();
     _exit(py_run_script(&script));
 }
 

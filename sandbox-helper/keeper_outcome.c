@@ -29,6 +29,36 @@ static bool kernel_ended_cpu(const struct keeper_job *job,
            && end->cpu_us / 10u >= (uint64_t)job->cpu_ms * CPU_SPENT_PERCENT;
 }
 
+/* What a job may say of its own end, and which end that must have been: its
+ * signal, 0 for an exit status other than 0. Like RESULT it is the script's own
+ * word, and can be forged. It only says which failure it was: nothing becomes
+ * better than the wait status allows, and what we or the kernel ended has its
+ * name already when this is asked. */
+static enum pxw_outcome refine(const struct keeper_report *report, int signal,
+                               enum pxw_outcome seen)
+{
+    static const struct
+    {
+        enum pxw_outcome outcome;
+        int signal;
+    } claims[] = {
+        { PXW_OUT_OF_MEMORY, 0 },
+        { PXW_OUT_OF_MEMORY, SIGSEGV }, /* a stack that could not grow */
+        { PXW_OUT_OF_PROCESSES, 0 },
+        { PXW_OUT_OF_DESCRIPTORS, 0 },
+        { PXW_OUT_OF_THREADS, 0 },
+        { PXW_OUT_OF_RECURSION, 0 },
+        { PXW_OUT_OF_STACK, SIGSEGV },
+    };
+
+    for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
+        if (claims[i].outcome == report->met && claims[i].signal == signal) {
+            return claims[i].outcome;
+        }
+    }
+    return seen;
+}
+
 enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
                                     const struct keeper_job_end *end)
 {
@@ -62,7 +92,7 @@ enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
         return PXW_BROKEN;
     }
     if (WIFSIGNALED(status)) {
-        return PXW_SIGNALLED;
+        return refine(report, WTERMSIG(status), PXW_SIGNALLED);
     }
     if (!WIFEXITED(status)) {
         return PXW_BROKEN;
@@ -70,10 +100,7 @@ enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
     if (WEXITSTATUS(status) == 0) {
         return PXW_DONE;
     }
-    /* Like RESULT this is the script's own word, and can be forged. It only
-     * says which failure it was: nothing becomes better than the wait status
-     * allows, and what we or the kernel ended is called that above. */
-    return report->exhausted ? PXW_OUT_OF_MEMORY : PXW_EXITED_NONZERO;
+    return refine(report, 0, PXW_EXITED_NONZERO);
 }
 
 /* What the job said of itself, as far as the outcome leaves room for it. */

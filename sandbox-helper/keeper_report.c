@@ -115,7 +115,9 @@ static void take_frame(struct keeper_report *report)
     }
     report->phase = step->next;
     report->started = report->started || step->next == REPORT_STARTED;
-    report->exhausted = report->exhausted || header.type == PXW_EXHAUSTED;
+    if (header.type == PXW_EXHAUSTED) {
+        report->met = pxw_u32(&message, PXW_F_OUTCOME, 0);
+    }
     /* Every phase is entered once, so that what a job can make us read is
      * bounded by the table; after these nothing may come. */
     report->silenced = header.type != PXW_READY && header.type != PXW_STARTED

@@ -19,7 +19,7 @@ enum keeper_report_phase
     REPORT_READY,
     REPORT_STARTED,  /* user code runs: nothing after it is believed */
     REPORT_RETURNED, /* with a RESULT */
-    REPORT_EXHAUSTED, /* memory, with or without a RESULT before */
+    REPORT_EXHAUSTED, /* with or without a RESULT before */
     REPORT_REFUSED,
     REPORT_FAILED,
     REPORT_BAD,      /* a violation before STARTED */
@@ -31,7 +31,7 @@ struct keeper_report
     enum keeper_report_phase phase;
     uint32_t max_json; /* bytes that a RESULT's value may have */
     bool started;  /* STARTED was seen at any time */
-    bool exhausted; /* EXHAUSTED was seen */
+    uint32_t met;  /* the limit that EXHAUSTED told; 0: none was seen */
     bool silenced; /* nothing more is read */
 
     /* Of FAILED: what to tell a person. */

@@ -158,14 +158,6 @@ void py_call_report_exception(const struct py_call *call, PyObject *names)
     }
 }
 
-void py_call_report_exhausted(const struct py_call *call)
-{
-    uint8_t frame[PXW_HEADER_BYTES];
-
-    pxw_put_header(frame, PXW_EXHAUSTED, 0);
-    (void)fdio_write_full(call->report, frame, sizeof(frame), -1);
-}
-
 /* A coroutine is run to its end; anything else is a value already. */
 static PyObject *finish_coroutine(PyObject *value)
 {

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "py_policy.h"
 
@@ -20,8 +21,10 @@ struct py_call
     PyObject *function;       /* str: the name */
     PyObject *args;           /* tuple or NULL */
     PyObject *kwargs;         /* dict or NULL */
-    int report;               /* descriptor that RESULT is written to; set
-                               * whatever `how` is */
+    int report;               /* descriptor that RESULT and EXHAUSTED are
+                               * written to; set whatever `how` is */
+    pid_t owner;              /* who reports: a process that the script has
+                               * forked may come to its end just like it */
     size_t max_bytes;         /* of the value as JSON */
     const struct py_policy *policy;  /* for hints about imports */
 };
@@ -42,8 +45,5 @@ int py_call_run(const struct py_call *call, PyObject *names);
 
 /* Reports the exception that is set, and leaves it set. */
 void py_call_report_exception(const struct py_call *call, PyObject *names);
-
-/* Reports that a MemoryError ends the script; needs no memory. */
-void py_call_report_exhausted(const struct py_call *call);
 
 #endif

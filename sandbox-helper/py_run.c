@@ -10,13 +10,13 @@
 
 #include "py_run.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "py_examine.h"
+#include "py_exhausted.h"
 #include "py_source.h"
 #include "py_traceback.h"
 
@@ -102,39 +102,13 @@ static void die_of_interrupt(void)
     (void)kill(getpid(), SIGINT);
 }
 
-/* MemoryError, or a system call's ENOMEM that became an OSError. The
- * exception stays set. */
-static bool is_out_of_memory(void)
-{
-    PyObject *type;
-    PyObject *value;
-    PyObject *traceback;
-    PyObject *number;
-    bool matches;
-
-    if (!PyErr_ExceptionMatches(PyExc_OSError)) {
-        return PyErr_ExceptionMatches(PyExc_MemoryError);
-    }
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    number = value == NULL ? NULL : PyObject_GetAttrString(value, "errno");
-    matches = number != NULL && PyLong_Check(number)
-              && PyLong_AsLong(number) == ENOMEM;
-    PyErr_Clear();
-    Py_XDECREF(number);
-    PyErr_Restore(type, value, traceback);
-    return matches;
-}
-
 static int report_exception(const struct py_call *call, bool *ret_interrupted)
 {
     if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
         return status_of_exit();
     }
     *ret_interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
-    if (is_out_of_memory()) {
-        py_call_report_exhausted(call);
-    }
+    py_exhausted_report(call);
     py_traceback_print();
     return 1;
 }

@@ -138,7 +138,7 @@ static const struct rule rules[] = {
     { .type = PXW_RESULT, .max_body = PXW_OUTPUT_MAX + PACKET,
       .must = { PXW_F_KIND },
       .may = { PXW_F_JSON, PXW_F_TEXT, PXW_F_HINTS } },
-    { .type = PXW_EXHAUSTED, .max_body = 64 },
+    { .type = PXW_EXHAUSTED, .max_body = 64, .must = { PXW_F_OUTCOME } },
 };
 
 /* The inside of PXW_F_POOL_DEF. */
@@ -381,6 +381,10 @@ const char *pxw_outcome_name(enum pxw_outcome outcome)
         { PXW_OUT_OF_OUTPUT, "output" },
         { PXW_OUT_OF_PROCESSES, "processes" },
         { PXW_SIGNALLED, "signal" },
+        { PXW_OUT_OF_DESCRIPTORS, "descriptors" },
+        { PXW_OUT_OF_THREADS, "threads" },
+        { PXW_OUT_OF_RECURSION, "recursion" },
+        { PXW_OUT_OF_STACK, "stack" },
         { PXW_BUSY, "busy" },
         { PXW_ABSENT, "absent" },
         { PXW_LOST, "lost" },

@@ -51,7 +51,7 @@
  *     STARTED  user code runs from here on: nothing that follows is believed
  *              to be more than bytes chosen by the script
  *     RESULT   what the called function returned, as JSON text
- *     EXHAUSTED  a MemoryError that nobody caught ended the script
+ *     EXHAUSTED  which limit the script met at its end
  *
  * Version rule: the version is raised when an old reader would misread a
  * frame. A reader refuses any other version. Within a version, types and
@@ -140,7 +140,7 @@ enum pxw_tag
     PXW_F_DENY = 18,      /* list: what may not be imported */
 
     /* what became of it */
-    PXW_F_OUTCOME = 20,   /* u32: enum pxw_outcome */
+    PXW_F_OUTCOME = 20,   /* u32: enum pxw_outcome; in EXHAUSTED: the limit */
     PXW_F_TEXT = 21,      /* text for a person: why it was refused or failed */
     PXW_F_EXIT = 22,      /* u32: exit status 0..255, or 256 + signal */
     PXW_F_WALL_US = 23,   /* u64 */
@@ -247,6 +247,10 @@ enum pxw_outcome
     PXW_OUT_OF_OUTPUT = 7,
     PXW_OUT_OF_PROCESSES = 8,
     PXW_SIGNALLED = 9,      /* by itself: abort, segmentation fault, … */
+    PXW_OUT_OF_DESCRIPTORS = 10,
+    PXW_OUT_OF_THREADS = 11,
+    PXW_OUT_OF_RECURSION = 12, /* Python's own limit of nested calls */
+    PXW_OUT_OF_STACK = 13,  /* a segmentation fault below the stack's limit */
 
     PXW_BUSY = 32,          /* no capacity, try again */
     PXW_ABSENT = 33,        /* no helper there; never sent, only concluded */
@@ -321,6 +325,12 @@ struct pxw_writer
  * memory. */
 void pxw_put_header(uint8_t ret_bytes[PXW_HEADER_BYTES], enum pxw_type type,
                     uint32_t length);
+
+/* A whole EXHAUSTED frame. Needs no memory and calls nothing: a signal handler
+ * may use it. */
+#define PXW_EXHAUSTED_BYTES (PXW_HEADER_BYTES + PXW_FIELD_HEADER_BYTES + 4)
+void pxw_put_exhausted(uint8_t ret_bytes[PXW_EXHAUSTED_BYTES],
+                       enum pxw_outcome limit);
 
 void pxw_begin(struct pxw_writer *writer, enum pxw_type type);
 void pxw_put_bytes(struct pxw_writer *writer, enum pxw_tag tag,

@@ -79,6 +79,24 @@ void pxw_begin(struct pxw_writer *writer, enum pxw_type type)
     }
 }
 
+/* Returns where the value goes. */
+static uint8_t *put_field_header(uint8_t *at, enum pxw_tag tag, uint32_t size)
+{
+    put16(at, (uint16_t)tag);
+    put16(at + 2, 0);
+    put32(at + 4, size);
+    return at + PXW_FIELD_HEADER_BYTES;
+}
+
+void pxw_put_exhausted(uint8_t ret_bytes[PXW_EXHAUSTED_BYTES],
+                       enum pxw_outcome limit)
+{
+    pxw_put_header(ret_bytes, PXW_EXHAUSTED,
+                   PXW_EXHAUSTED_BYTES - PXW_HEADER_BYTES);
+    put32(put_field_header(ret_bytes + PXW_HEADER_BYTES, PXW_F_OUTCOME, 4),
+          (uint32_t)limit);
+}
+
 static uint8_t *put_field(struct pxw_writer *writer, enum pxw_tag tag,
                           size_t size)
 {
@@ -89,13 +107,8 @@ static uint8_t *put_field(struct pxw_writer *writer, enum pxw_tag tag,
         return NULL;
     }
     head = grow(writer, PXW_FIELD_HEADER_BYTES + size);
-    if (head == NULL) {
-        return NULL;
-    }
-    put16(head, (uint16_t)tag);
-    put16(head + 2, 0);
-    put32(head + 4, (uint32_t)size);
-    return head + PXW_FIELD_HEADER_BYTES;
+    return head == NULL ? NULL
+                        : put_field_header(head, tag, (uint32_t)size);
 }
 
 void pxw_put_bytes(struct pxw_writer *writer, enum pxw_tag tag,

@@ -414,33 +414,6 @@ static void test_patch(void **state)
     pxw_writer_free(&writer);
 }
 
-static void test_outcome_names(void **state)
-{
-    static const enum pxw_outcome theirs[] = {
-        PXW_NOT_ACCEPTABLE, PXW_DONE, PXW_EXITED_NONZERO, PXW_OUT_OF_WALL,
-        PXW_OUT_OF_CPU, PXW_OUT_OF_MEMORY, PXW_OUT_OF_OUTPUT,
-        PXW_OUT_OF_PROCESSES, PXW_SIGNALLED,
-    };
-    static const enum pxw_outcome ours[] = { PXW_BUSY, PXW_ABSENT, PXW_LOST,
-                                             PXW_BROKEN };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(theirs) / sizeof(theirs[0]); i++) {
-        assert_false(pxw_outcome_is_ours(theirs[i]));
-        assert_string_not_equal(pxw_outcome_name(theirs[i]), "broken");
-        for (size_t j = 0; j < i; j++) {
-            assert_string_not_equal(pxw_outcome_name(theirs[i]),
-                                    pxw_outcome_name(theirs[j]));
-        }
-    }
-    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-        assert_true(pxw_outcome_is_ours(ours[i]));
-    }
-    /* Unexplained is broken, never done. */
-    assert_string_equal(pxw_outcome_name((enum pxw_outcome)0), "broken");
-    assert_string_equal(pxw_outcome_name((enum pxw_outcome)999), "broken");
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -456,7 +429,6 @@ int main(void)
         cmocka_unit_test(test_writer_limits),
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_patch),
-        cmocka_unit_test(test_outcome_names),
     };
 
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);

@@ -84,16 +84,19 @@ sub post_json
         { 'Content-Type' => 'application/json', %{ $opt{headers} || {} } });
 }
 
-# The answer's JSON, or a stand-in that fails every comparison.
+# The answer's JSON with its usage, or a stand-in that fails every comparison.
+# fields => {}: more of the request.
 sub run_code
 {
     my ($path, $source, %opt) = @_;
-    my $answer = post_json($path, { code => $source }, %opt);
+    my $answer = post_json($path, { code => $source, usage => \1,
+                                    %{ $opt{fields} || {} } }, %opt);
 
     return $answer->{json} if $answer->{status} == 200
         && ref $answer->{json} eq 'HASH';
     return { output => "status $answer->{status}", returncode => 'none',
-             error => $answer->{body}, status => $answer->{status} };
+             error => $answer->{body}, status => $answer->{status},
+             usage => { ended_by => "status $answer->{status}" } };
 }
 
 # ---- raw connections ----
@@ -351,10 +354,10 @@ sub spinning_job
 # ---- servers of a test's own ----
 
 # Starts an httpd like the one under test; $extra is added to its
-# configuration. Returns { pid, port, dir, stop }; die when it does not answer.
+# configuration; files => n limits its descriptors. Returns { pid, port, dir, stop }; die when it does not answer.
 sub own_server
 {
-    my ($extra) = @_;
+    my ($extra, %opt) = @_;
     my $dir = File::Temp::tempdir('pyxXXXXX', DIR => '/tmp');
     my $port = free_port();
     my $root = as_root();
@@ -381,7 +384,7 @@ Include "@{[ var('locations') ]}"
 $extra
 END
     close $conf or die;
-    $server->{pid} = start_httpd("$dir/httpd.conf");
+    $server->{pid} = start_httpd("$dir/httpd.conf", $opt{files});
     $server->{stop} = sub { stop_own($server) };
     wait_for(sub {
         request('GET', '/health', port => $port)->{status} == 200;
@@ -405,7 +408,9 @@ sub free_port
 
 sub start_httpd
 {
-    my ($conf) = @_;
+    my ($conf, $files) = @_;
+    my @limited = defined $files
+        ? ('sh', '-c', 'ulimit -n "$0" && exec "$@"', $files) : ();
     my $pid = fork;
 
     die "fork: $!" unless defined $pid;
@@ -415,7 +420,8 @@ sub start_httpd
         $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
     }
     POSIX::setsid();
-    exec var('httpd'), '-D', 'FOREGROUND', '-f', $conf or POSIX::_exit(127);
+    exec @limited, var('httpd'), '-D', 'FOREGROUND', '-f', $conf
+        or POSIX::_exit(127);
 }
 
 sub stop_own
