@@ -26,6 +26,7 @@
 #include "job_limits.h"
 #include "job_seccomp.h"
 #include "job_selftest.h"
+#include "job_stack.h"
 #include "py_examine.h"
 #include "py_hints.h"
 #include "py_hooks.h"
@@ -343,6 +344,7 @@ static void __attribute__((noreturn)) run_or_die(const struct job_start *start)
         fail_or_die("arm the policy's hooks", -ENOMEM, JOB_EXIT_RUN);
     }
     tell_plain(PXW_STARTED);
+    job_stack_watch(report);
     script.call.report = report;
     script.call.owner = getpid();
     _exit(py_run_script(&script));

@@ -35,6 +35,7 @@
 #include "jail_ns.h"
 #include "job_caps.h"
 #include "job_main.h"
+#include "job_stack.h"
 #include "log.h"
 #include "py_runtime.h"
 #include "wire.h"
@@ -324,6 +325,10 @@ int main(void)
      * scripts get that. */
     (void)setrlimit(RLIMIT_STACK, &stack);
     set_thread_stacks();
+    rv = job_stack_locate();
+    if (rv != 0) {
+        die("find the stack in /proc/self/maps", rv);
+    }
     receive_or_die(PXW_WARM, NULL, 0, &warm);
     level = level_or_die(&warm);
     enter_jail_or_die(level);
@@ -338,6 +343,10 @@ int main(void)
     if (py_runtime_preload((const char *)warm.field[PXW_F_PRELOAD].data,
                            warm.field[PXW_F_PRELOAD].size) != 0) {
         die("take hold of Python's json module", -ENOENT);
+    }
+    rv = job_stack_prepare();
+    if (rv != 0) {
+        die("handle stack overflows", rv);
     }
     check_single_thread_or_die();
     rv = zygote_jobs_selftest();
