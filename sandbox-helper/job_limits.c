@@ -14,10 +14,19 @@
 /* Queued signals and timers: enough for any honest use. */
 #define SIGNALS 64
 
+/* Or what httpd was started with, where that is less: a job cannot raise it,
+ * and need not. */
 static int set(int resource, rlim_t value)
 {
-    struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
+    struct rlimit limit;
 
+    if (getrlimit((__rlimit_resource_t)resource, &limit) != 0) {
+        return -errno;
+    }
+    if (limit.rlim_max > value) {
+        limit.rlim_max = value;
+    }
+    limit.rlim_cur = limit.rlim_max;
     return setrlimit((__rlimit_resource_t)resource, &limit) == 0 ? 0 : -errno;
 }
 

@@ -354,7 +354,7 @@ sub spinning_job
 # ---- servers of a test's own ----
 
 # Starts an httpd like the one under test; $extra is added to its
-# configuration; files => n limits its descriptors. Returns { pid, port, dir, stop }; die when it does not answer.
+# configuration; ulimit => '-n 400' is what it is started under. Returns { pid, port, dir, stop }; die when it does not answer.
 sub own_server
 {
     my ($extra, %opt) = @_;
@@ -384,7 +384,7 @@ Include "@{[ var('locations') ]}"
 $extra
 END
     close $conf or die;
-    $server->{pid} = start_httpd("$dir/httpd.conf", $opt{files});
+    $server->{pid} = start_httpd("$dir/httpd.conf", $opt{ulimit});
     $server->{stop} = sub { stop_own($server) };
     wait_for(sub {
         request('GET', '/health', port => $port)->{status} == 200;
@@ -408,9 +408,9 @@ sub free_port
 
 sub start_httpd
 {
-    my ($conf, $files) = @_;
-    my @limited = defined $files
-        ? ('sh', '-c', 'ulimit -n "$0" && exec "$@"', $files) : ();
+    my ($conf, $ulimit) = @_;
+    my @limited = defined $ulimit
+        ? ('sh', '-c', "ulimit $ulimit && exec \"\$\@\"", 'sh') : ();
     my $pid = fork;
 
     die "fork: $!" unless defined $pid;
