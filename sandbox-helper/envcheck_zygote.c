@@ -128,7 +128,7 @@ int envcheck_zygote(int program, enum keeper_level level)
     int error = keeper_zygote_start(program, &ends);
 
     if (error == 0) {
-        error = keeper_zygote_warm(ends.channel, &pool, level);
+        error = keeper_zygote_warm(ends.channel, &pool, NULL, level);
     }
     if (error == 0) {
         error = take_answer(ends.channel, level, python);

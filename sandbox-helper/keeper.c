@@ -239,27 +239,44 @@ static int make_base(struct keeper *keeper)
 /* Each run may keep one zygote from ending that was current when it began;
  * beside those there are one that is current, one that comes, and some that
  * are killed but not gone. At the change there are twice as many ready jobs. */
-static rlim_t descriptors_of(const struct pool_conf *pool)
+static rlim_t descriptors_of(const struct pool_conf *pool, size_t branches)
 {
     bool recycles = pool->recycle_runs > 0 || pool->recycle_ms > 0;
-    rlim_t jobs = (recycles ? 3 : 2) * (rlim_t)pool->concurrency;
-    rlim_t zygotes = 4 + (recycles ? (rlim_t)pool->concurrency : 0);
+    rlim_t standby = (recycles ? 2 : 1) * (rlim_t)branches;
+    rlim_t jobs = (standby + 1) * (rlim_t)pool->concurrency;
+    rlim_t zygotes = 4 * (rlim_t)branches
+                     + (recycles ? (rlim_t)pool->concurrency : 0);
 
     return jobs * FDS_PER_JOB + zygotes * FDS_PER_ZYGOTE;
 }
 
-/* Descriptors for everything that the set-up allows; where the hard limit
- * grants less, fewer connections are accepted rather than jobs lost. */
-static int size_descriptors(struct keeper *keeper)
+static rlim_t count_descriptors(const struct keeper *keeper)
 {
-    rlim_t jobs = FDS_FIXED;
-    struct rlimit limit;
+    rlim_t count = FDS_FIXED;
 
     for (size_t i = 0; i < keeper->conf->pool_count; i++) {
-        jobs += descriptors_of(&keeper->conf->pools[i]);
+        count += descriptors_of(&keeper->conf->pools[i],
+                                keeper->branches_most);
     }
+    return count;
+}
+
+/* Descriptors for everything that the set-up allows; where the hard limit
+ * grants less, fewer connections are accepted, and fewer branches planned,
+ * rather than jobs lost. */
+static int size_descriptors(struct keeper *keeper)
+{
+    rlim_t jobs;
+    struct rlimit limit;
+
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return -errno;
+    }
+    keeper->branches_most = PLAN_MOST_BRANCHES;
+    jobs = count_descriptors(keeper);
+    while (keeper->branches_most > 1 && limit.rlim_max < jobs + FDS_FIXED) {
+        keeper->branches_most--;
+        jobs = count_descriptors(keeper);
     }
     limit.rlim_cur = jobs + MAX_CONNECTIONS;
     if (limit.rlim_cur > limit.rlim_max) {
@@ -333,13 +350,16 @@ static int open_pools(struct keeper *keeper)
     }
     for (size_t i = 0; i < keeper->conf->pool_count; i++) {
         struct keeper_pool *pool = &keeper->pools[i];
+        int error;
 
         pool->keeper = keeper;
         pool->conf = &keeper->conf->pools[i];
         keeper_queue_open(pool);
-        keeper_jobs_open(pool);
-        keeper_zygotes_open(pool);
-        keeper->pool_count++;
+        keeper->pool_count++; /* first, so that a half-open one is closed */
+        error = keeper_branches_open(pool, keeper->branches_most);
+        if (error != 0) {
+            return error;
+        }
     }
     return 0;
 }
@@ -350,8 +370,7 @@ static void close_all(struct keeper *keeper)
     keeper->draining = true; /* nothing is started from here on */
     keeper_conn_close_all(keeper);
     for (size_t i = 0; i < keeper->pool_count; i++) {
-        keeper_jobs_close(&keeper->pools[i]);
-        keeper_zygotes_close(&keeper->pools[i]);
+        keeper_branches_close(&keeper->pools[i]);
     }
     free(keeper->pools);
     if (event_initialized(&keeper->listening)) {

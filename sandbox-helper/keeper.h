@@ -7,23 +7,25 @@
 #define PYEXEC_KEEPER_H
 
 #include "helper_conf.h"
+#include "keeper_branch.h"
 #include "keeper_conn.h"
-#include "keeper_job.h"
 #include "keeper_queue.h"
-#include "keeper_zygotes.h"
 
 #include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-/* One pool: its zygotes, its jobs, the runs that wait for one. */
+/* One pool: the runs that wait, and the branches that can serve them. */
 struct keeper_pool
 {
     struct keeper *keeper;
     const struct pool_conf *conf;
-    struct keeper_zygotes zygotes;
+    struct keeper_plan plan;
+    struct keeper_branch *branches; /* as many as the plan has */
+    struct keeper_isolation isolation;
     struct keeper_queue queue;
-    struct keeper_jobs jobs;
+    size_t running; /* dispatched, whether or not anybody waits for them */
+    char python[PXW_NAME_MAX + 1]; /* empty: not known yet */
 };
 
 struct keeper
@@ -42,6 +44,7 @@ struct keeper
     struct keeper_conn_list conns;
     size_t conn_count;
     size_t conn_max;
+    size_t branches_most; /* of a pool, by the descriptors there are */
     unsigned processors; /* online when we started */
     size_t held_bytes; /* by frames that come in, wait, run or go out */
 

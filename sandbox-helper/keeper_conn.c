@@ -272,14 +272,14 @@ static bool on_status(struct keeper_conn *conn)
     for (size_t i = 0; i < keeper->pool_count; i++) {
         const struct keeper_pool *pool = &keeper->pools[i];
 
-        ready = ready && pool->zygotes.current != NULL;
+        ready = ready && keeper_branches_are_up(pool);
         /* The least that any pool has; one that never was up says nothing. */
-        if (pool->zygotes.reached != LEVEL_NONE
-            && (level == LEVEL_NONE || pool->zygotes.reached < level)) {
-            level = pool->zygotes.reached;
+        if (pool->isolation.reached != LEVEL_NONE
+            && (level == LEVEL_NONE || pool->isolation.reached < level)) {
+            level = pool->isolation.reached;
         }
-        python = python[0] == '\0' ? pool->zygotes.python : python;
-        running += (uint32_t)pool->jobs.running;
+        python = python[0] == '\0' ? pool->python : python;
+        running += (uint32_t)pool->running;
         queued += (uint32_t)pool->queue.length;
     }
     pxw_begin(&answer, PXW_STATUS_IS);

@@ -43,7 +43,7 @@ static bool read_clock(clockid_t clock, uint64_t *ret_us)
 /* All processors could work for this one run from now on. */
 static void look_again(struct keeper_job *job, uint64_t left_us)
 {
-    uint64_t wait_us = left_us / job->pool->keeper->processors;
+    uint64_t wait_us = left_us / job->branch->pool->keeper->processors;
     struct timeval wait;
 
     if (wait_us < LEAST_WAIT_US) {

@@ -307,7 +307,7 @@ static uint32_t lower(const struct pxw_message *message, enum pxw_tag tag,
 
 void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run)
 {
-    const struct pool_conf *conf = job->pool->conf;
+    const struct pool_conf *conf = job->branch->pool->conf;
     const struct pxw_message *message = &run->message;
     struct timeval rest = { .tv_usec = REST_US };
     uint32_t wall_ms = lower(message, PXW_F_WALL_MS, conf->wall_ms);
@@ -324,7 +324,7 @@ void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run)
     }
     job->state = JOB_RUNNING;
     job->zygote->standby--;
-    job->pool->jobs.running++;
+    job->branch->pool->running++;
     keeper_zygotes_count_run(job->zygote);
     job->run = run;
     run->job = job;

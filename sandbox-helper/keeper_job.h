@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Jobs of a pool, from the fork to the outcome:
+ * Jobs of a branch, from the fork to the outcome:
  *
  *     starting ──READY──> ready ──dispatch──> running ──EXITED──> ended
  *         └───────────────┴── killed ──> doomed ──────EXITED──────┘
@@ -23,7 +23,7 @@
 #include <time.h>
 
 struct keeper_job;
-struct keeper_pool;
+struct keeper_branch;
 struct keeper_zygote;
 struct keeper_run;
 
@@ -63,7 +63,7 @@ struct keeper_job_channel
 struct keeper_job
 {
     TAILQ_ENTRY(keeper_job) link;
-    struct keeper_pool *pool;
+    struct keeper_branch *branch;
     struct keeper_zygote *zygote; /* whose child it is */
     uint64_t number;
     pid_t pid;
@@ -104,7 +104,7 @@ TAILQ_HEAD(keeper_job_list, keeper_job);
 struct keeper_jobs
 {
     struct keeper_job_list all;
-    size_t running; /* dispatched, whether or not anybody waits for it */
+    size_t wanted; /* standby; grows as runs find none */
     uint64_t last_number;
     struct event refill;
     unsigned refill_delay_ms;
@@ -114,20 +114,23 @@ struct keeper_jobs
 enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
                                     const struct keeper_job_end *end);
 
-void keeper_jobs_open(struct keeper_pool *pool);
+void keeper_jobs_open(struct keeper_branch *branch);
 /* Kills and forgets all; nobody may be waiting for a run any more. */
-void keeper_jobs_close(struct keeper_pool *pool);
+void keeper_jobs_close(struct keeper_branch *branch);
 
 /* Soon, outside of the caller's critical path, forks what is missing to the
- * pool's number of standby jobs, from its current zygote. */
-void keeper_jobs_refill(struct keeper_pool *pool);
+ * branch's number of standby jobs, from its current zygote. */
+void keeper_jobs_refill(struct keeper_branch *branch);
 
 /* The same without delay: another zygote is current now. */
-void keeper_jobs_start_over(struct keeper_pool *pool);
+void keeper_jobs_start_over(struct keeper_branch *branch);
 
 /* The ready job that waits longest, of the current zygote if there is one;
  * NULL: none. */
-struct keeper_job *keeper_jobs_ready(struct keeper_pool *pool);
+struct keeper_job *keeper_jobs_ready(struct keeper_branch *branch);
+
+/* A run found none ready: the branch keeps more of them from now on. */
+void keeper_jobs_want_more(struct keeper_branch *branch);
 
 /* Their zygote is gone: kills them, runs of it end as PXW_LOST. */
 void keeper_jobs_lost(struct keeper_zygote *zygote);

@@ -80,7 +80,7 @@ static int ask_for_job(struct keeper_job *job)
         error = open_pipe(&job->report.stream.fd, &theirs[3], true);
     }
     if (error == 0) {
-        error = keeper_job_assign(job, job->pool->keeper->base);
+        error = keeper_job_assign(job, job->branch->pool->keeper->base);
     }
     if (error == 0 && event_add(&job->report_channel.event, NULL) != 0) {
         error = -ENOMEM;
@@ -93,15 +93,15 @@ static int ask_for_job(struct keeper_job *job)
 
 int keeper_job_open(struct keeper_zygote *zygote)
 {
-    struct keeper_pool *pool = zygote->pool;
-    struct keeper_jobs *jobs = &pool->jobs;
+    struct keeper_branch *branch = zygote->branch;
+    struct keeper_jobs *jobs = &branch->jobs;
     struct keeper_job *job = calloc(1, sizeof(*job));
     int error;
 
     if (job == NULL) {
         return -ENOMEM;
     }
-    job->pool = pool;
+    job->branch = branch;
     job->zygote = zygote;
     job->pidfd = -1;
     job->input = -1;
@@ -109,7 +109,7 @@ int keeper_job_open(struct keeper_zygote *zygote)
     job->err.fd = -1;
     job->report.stream.fd = -1;
     /* free_job() may come before the descriptors are there. */
-    error = keeper_job_assign(job, pool->keeper->base);
+    error = keeper_job_assign(job, branch->pool->keeper->base);
     if (error != 0) {
         free(job);
         return error;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * All jobs of a pool: how many stand by, which are ready, what happens to
+ * All jobs of a branch: how many stand by, which are ready, what happens to
  * those that end unasked. Runs in the keeper.
  */
 #ifdef HAVE_CONFIG_H
@@ -27,12 +27,12 @@
  * owner. */
 static void forget(struct keeper_job *job)
 {
-    struct keeper_jobs *jobs = &job->pool->jobs;
+    struct keeper_jobs *jobs = &job->branch->jobs;
 
     TAILQ_REMOVE(&jobs->all, job, link);
     job->zygote->jobs--;
     if (job->state == JOB_RUNNING) {
-        jobs->running--;
+        job->branch->pool->running--;
     }
     else if (job->state != JOB_DOOMED) {
         job->zygote->standby--;
@@ -62,22 +62,22 @@ static void slow_down(struct keeper_jobs *jobs)
 
 static void count_failure(struct keeper_zygote *zygote, const char *reason)
 {
-    struct keeper_pool *pool = zygote->pool;
+    struct keeper_branch *branch = zygote->branch;
 
     if (zygote->failed_starts++ == 0) {
         log_line(LOG_LEVEL_ERROR, 350, "pool \"%s\": a job did not start: %s",
-                 pool->conf->name, reason);
+                 branch->pool->conf->name, reason);
     }
-    if (zygote != pool->zygotes.current) {
+    if (zygote != branch->zygotes.current) {
         return; /* nothing more is asked of it, and its runs go on */
     }
-    slow_down(&pool->jobs);
+    slow_down(&branch->jobs);
     if (zygote->failed_starts >= MAX_FAILED_STARTS) {
         zygote->failed_starts = 0;
         keeper_zygote_fail(zygote, "its jobs do not start");
         return;
     }
-    keeper_jobs_refill(pool);
+    keeper_jobs_refill(branch);
 }
 
 void keeper_jobs_start_failed(struct keeper_job *job, const char *reason)
@@ -88,12 +88,12 @@ void keeper_jobs_start_failed(struct keeper_job *job, const char *reason)
 
 /* A ready job of the current zygote takes the place of one of a zygote that
  * retires, the youngest, which may not even be ready itself. */
-static void drop_retiring(struct keeper_pool *pool)
+static void drop_retiring(struct keeper_branch *branch)
 {
     struct keeper_job *job;
 
-    TAILQ_FOREACH_REVERSE(job, &pool->jobs.all, keeper_job_list, link) {
-        if (job->zygote != pool->zygotes.current
+    TAILQ_FOREACH_REVERSE(job, &branch->jobs.all, keeper_job_list, link) {
+        if (job->zygote != branch->zygotes.current
             && (job->state == JOB_STARTING || job->state == JOB_READY)) {
             doom(job);
             return;
@@ -103,7 +103,7 @@ static void drop_retiring(struct keeper_pool *pool)
 
 static void become_ready(struct keeper_job *job)
 {
-    struct keeper_pool *pool = job->pool;
+    struct keeper_branch *branch = job->branch;
 
     if (job->state != JOB_STARTING || job->pidfd < 0
         || job->report.phase != REPORT_READY) {
@@ -112,10 +112,10 @@ static void become_ready(struct keeper_job *job)
     job->state = JOB_READY;
     (void)event_del(&job->deadline);
     job->zygote->failed_starts = 0;
-    if (job->zygote == pool->zygotes.current) {
-        drop_retiring(pool);
+    if (job->zygote == branch->zygotes.current) {
+        drop_retiring(branch);
     }
-    keeper_queue_serve(pool);
+    keeper_queue_serve(branch->pool);
 }
 
 void keeper_jobs_reported(struct keeper_job *job)
@@ -132,11 +132,11 @@ void keeper_jobs_reported(struct keeper_job *job)
     /* Otherwise the pipe was closed: EXITED follows, or the deadline. */
 }
 
-/* As many as may run, so that a burst finds all of them; while draining only
- * those for which somebody waits. */
-static size_t standby_wanted(const struct keeper_pool *pool)
+/* While draining only those for which somebody waits. */
+static size_t standby_wanted(const struct keeper_branch *branch)
 {
-    size_t wanted = pool->conf->concurrency;
+    const struct keeper_pool *pool = branch->pool;
+    size_t wanted = branch->jobs.wanted;
 
     if (pool->keeper->draining && pool->queue.length < wanted) {
         wanted = pool->queue.length;
@@ -146,16 +146,16 @@ static size_t standby_wanted(const struct keeper_pool *pool)
 
 static void on_refill(evutil_socket_t fd, short what, void *argument)
 {
-    struct keeper_pool *pool = argument;
-    struct keeper_zygote *zygote = pool->zygotes.current;
+    struct keeper_branch *branch = argument;
+    struct keeper_zygote *zygote = branch->zygotes.current;
+    size_t slots = 2 * (size_t)branch->pool->conf->concurrency;
     int error = 0;
 
     (void)fd;
     (void)what;
-    /* The zygote has as many slots. */
     while (error == 0 && zygote != NULL
-           && zygote->standby < standby_wanted(pool)
-           && zygote->jobs < 2 * (size_t)pool->conf->concurrency) {
+           && zygote->standby < standby_wanted(branch)
+           && zygote->jobs < slots) {
         error = keeper_job_open(zygote);
     }
     /* -EAGAIN: the zygote's channel tells when there is room. */
@@ -164,38 +164,48 @@ static void on_refill(evutil_socket_t fd, short what, void *argument)
     }
 }
 
-void keeper_jobs_refill(struct keeper_pool *pool)
+void keeper_jobs_refill(struct keeper_branch *branch)
 {
-    struct keeper_jobs *jobs = &pool->jobs;
+    struct keeper_jobs *jobs = &branch->jobs;
     struct timeval wait = {
         .tv_sec = jobs->refill_delay_ms / 1000,
         .tv_usec = jobs->refill_delay_ms % 1000 * 1000,
     };
 
-    if (pool->zygotes.current != NULL
+    if (branch->zygotes.current != NULL
+        && branch->zygotes.current->standby < standby_wanted(branch)
         && !evtimer_pending(&jobs->refill, NULL)
         && evtimer_add(&jobs->refill, &wait) != 0) {
         log_line(LOG_LEVEL_ERROR, 351, "pool \"%s\": no timer",
-                 pool->conf->name);
+                 branch->pool->conf->name);
     }
 }
 
 /* A failure so far is not the new zygote's. */
-void keeper_jobs_start_over(struct keeper_pool *pool)
+void keeper_jobs_start_over(struct keeper_branch *branch)
 {
-    (void)event_del(&pool->jobs.refill);
-    pool->jobs.refill_delay_ms = 0;
-    keeper_jobs_refill(pool);
+    (void)event_del(&branch->jobs.refill);
+    branch->jobs.refill_delay_ms = 0;
+    keeper_jobs_refill(branch);
 }
 
-struct keeper_job *keeper_jobs_ready(struct keeper_pool *pool)
+/* Up to as many as may run, so that a burst finds all of them. */
+void keeper_jobs_want_more(struct keeper_branch *branch)
+{
+    if (branch->jobs.wanted < branch->pool->conf->concurrency) {
+        branch->jobs.wanted++;
+    }
+    keeper_jobs_refill(branch);
+}
+
+struct keeper_job *keeper_jobs_ready(struct keeper_branch *branch)
 {
     struct keeper_job *other = NULL;
     struct keeper_job *job;
 
-    TAILQ_FOREACH(job, &pool->jobs.all, link) {
+    TAILQ_FOREACH(job, &branch->jobs.all, link) {
         if (job->state == JOB_READY) {
-            if (job->zygote == pool->zygotes.current) {
+            if (job->zygote == branch->zygotes.current) {
                 return job;
             }
             other = other == NULL ? job : other;
@@ -210,7 +220,7 @@ static struct keeper_job *find_job(struct keeper_zygote *zygote,
 {
     struct keeper_job *job;
 
-    TAILQ_FOREACH(job, &zygote->pool->jobs.all, link) {
+    TAILQ_FOREACH(job, &zygote->branch->jobs.all, link) {
         if (job->number == number && job->zygote == zygote) {
             return job;
         }
@@ -252,7 +262,7 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
                        const struct keeper_job_end *end)
 {
     CLEANUP(pxw_writer_free) struct pxw_writer answer = { 0 };
-    struct keeper_pool *pool = zygote->pool;
+    struct keeper_branch *branch = zygote->branch;
     struct keeper_job *job = find_job(zygote, number);
     struct keeper_run *run;
     enum keeper_job_state state;
@@ -269,9 +279,9 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
         run->job = NULL;
     }
     if (state == JOB_RUNNING && job->report.started) {
-        if (pool->jobs.refill_delay_ms > 0) {
-            pool->jobs.refill_delay_ms = 0;
-            (void)event_del(&pool->jobs.refill); /* added again below */
+        if (branch->jobs.refill_delay_ms > 0) {
+            branch->jobs.refill_delay_ms = 0;
+            (void)event_del(&branch->jobs.refill); /* added again below */
         }
         zygote->useful = true;
     }
@@ -287,20 +297,20 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
     }
     else if (state == JOB_READY) {
         log_line(LOG_LEVEL_WARNING, 352, "pool \"%s\": a standby job died",
-                 pool->conf->name);
-        slow_down(&pool->jobs);
+                 branch->pool->conf->name);
+        slow_down(&branch->jobs);
     }
     if (run != NULL) {
         run->done(run, &answer);
     }
-    keeper_queue_serve(pool);
-    keeper_jobs_refill(pool);
+    keeper_jobs_refill(branch);
+    keeper_queue_serve(branch->pool);
     keeper_zygotes_job_gone(zygote);
 }
 
 void keeper_jobs_lost(struct keeper_zygote *zygote)
 {
-    struct keeper_job *next = TAILQ_FIRST(&zygote->pool->jobs.all);
+    struct keeper_job *next = TAILQ_FIRST(&zygote->branch->jobs.all);
     struct keeper_job *job;
 
     while ((job = next) != NULL) {
@@ -322,19 +332,20 @@ void keeper_jobs_lost(struct keeper_zygote *zygote)
     }
 }
 
-void keeper_jobs_open(struct keeper_pool *pool)
+void keeper_jobs_open(struct keeper_branch *branch)
 {
-    TAILQ_INIT(&pool->jobs.all);
-    (void)evtimer_assign(&pool->jobs.refill, pool->keeper->base, on_refill,
-                         pool); /* only fails for a bad base */
+    TAILQ_INIT(&branch->jobs.all);
+    branch->jobs.wanted = 1;
+    (void)evtimer_assign(&branch->jobs.refill, branch->pool->keeper->base,
+                         on_refill, branch); /* only fails for a bad base */
 }
 
-void keeper_jobs_close(struct keeper_pool *pool)
+void keeper_jobs_close(struct keeper_branch *branch)
 {
     struct keeper_zygote *zygote;
 
-    (void)event_del(&pool->jobs.refill);
-    TAILQ_FOREACH(zygote, &pool->zygotes.all, link) {
+    (void)event_del(&branch->jobs.refill);
+    TAILQ_FOREACH(zygote, &branch->zygotes.all, link) {
         keeper_jobs_lost(zygote);
     }
 }

@@ -18,6 +18,9 @@
  * than this in scripts that wait helps nobody. */
 #define MAX_HELD_BYTES (256u << 20)
 
+/* How far down the queue a job is offered before the next one is ready. */
+#define LOOKS 64
+
 void keeper_queue_open(struct keeper_pool *pool)
 {
     TAILQ_INIT(&pool->queue.waiting);
@@ -81,11 +84,12 @@ void keeper_queue_admit(struct keeper_run *run)
         .tv_sec = pool->conf->queue_ms / 1000,
         .tv_usec = pool->conf->queue_ms % 1000 * 1000,
     };
+    const struct pxw_field *source = &run->message.field[PXW_F_SOURCE];
 
     run->admitted_us = fdio_now_us();
     /* A run for which a slot is free waits at most for its job to be forked
      * and does not count as waiting. */
-    if (pool->queue.length + pool->jobs.running
+    if (pool->queue.length + pool->running
         >= (size_t)pool->conf->concurrency + pool->conf->queue) {
         keeper_run_finish(run, PXW_BUSY, "the queue is full");
         return;
@@ -99,21 +103,30 @@ void keeper_queue_admit(struct keeper_run *run)
     TAILQ_INSERT_TAIL(&pool->queue.waiting, run, link);
     pool->queue.length++;
     run->queued = true;
+    run->groups = keeper_plan_look(&pool->plan, source->data, source->size);
     keeper_queue_serve(pool);
-    keeper_jobs_refill(pool);
 }
 
+/* Whoever's branch has no job ready yet lets others pass: it waits for a fork
+ * that is under way, they for nothing. */
 void keeper_queue_serve(struct keeper_pool *pool)
 {
+    struct keeper_run *next = TAILQ_FIRST(&pool->queue.waiting);
     struct keeper_run *run;
-    struct keeper_job *job;
 
-    while (pool->jobs.running < pool->conf->concurrency
-           && (run = TAILQ_FIRST(&pool->queue.waiting)) != NULL
-           && (job = keeper_jobs_ready(pool)) != NULL) {
-        leave_queue(run);
-        keeper_job_dispatch(job, run);
-        keeper_jobs_refill(pool); /* the one that was taken */
+    for (int looks = 0; (run = next) != NULL && looks < LOOKS; looks++) {
+        struct keeper_job *job;
+
+        if (pool->running >= pool->conf->concurrency) {
+            return;
+        }
+        next = TAILQ_NEXT(run, link);
+        job = keeper_branches_choose(pool, run->groups);
+        if (job != NULL) {
+            leave_queue(run);
+            keeper_job_dispatch(job, run);
+            keeper_jobs_refill(job->branch); /* the one that was taken */
+        }
     }
 }
 

@@ -28,6 +28,7 @@ struct keeper_run
     bool queued;
     struct event timeout;
     uint64_t admitted_us;
+    uint32_t groups; /* what it seems to import: keeper_plan_look() */
 
     uint8_t *frame; /* header and body, as received */
     size_t frame_bytes;

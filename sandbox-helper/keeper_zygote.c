@@ -42,7 +42,7 @@ static void on_log(evutil_socket_t fd, short what, void *argument)
         ssize_t count = fdio_read((int)fd, bytes, sizeof(bytes));
 
         if (count > 0) {
-            keeper_zygote_log_take(&zygote->log, zygote->pool->conf->name,
+            keeper_zygote_log_take(&zygote->log, zygote->branch->pool->conf->name,
                                    zygote->ends.pid, bytes, (size_t)count);
             continue;
         }
@@ -66,7 +66,7 @@ static void close_log(struct keeper_zygote *zygote)
 {
     if (zygote->ends.log >= 0) {
         on_log(zygote->ends.log, EV_READ, zygote); /* its last words */
-        keeper_zygote_log_flush(&zygote->log, zygote->pool->conf->name,
+        keeper_zygote_log_flush(&zygote->log, zygote->branch->pool->conf->name,
                                 zygote->ends.pid);
         (void)event_del(&zygote->log_event);
         cleanup_fd(&zygote->ends.log);
@@ -97,7 +97,7 @@ void keeper_zygote_fail(struct keeper_zygote *zygote, const char *reason)
         return;
     }
     log_line(LOG_LEVEL_ERROR, 363, "pool \"%s\": zygote %d is given up: %s",
-             zygote->pool->conf->name, (int)zygote->ends.pid, reason);
+             zygote->branch->pool->conf->name, (int)zygote->ends.pid, reason);
     keeper_zygote_kill(zygote);
     keeper_zygotes_failed(zygote);
     keeper_jobs_lost(zygote);
@@ -107,7 +107,7 @@ void keeper_zygote_retire(struct keeper_zygote *zygote)
 {
     if (zygote->state == ZYGOTE_UP) {
         log_line(LOG_LEVEL_DEBUG, 368, "pool \"%s\": zygote %d has retired",
-                 zygote->pool->conf->name, (int)zygote->ends.pid);
+                 zygote->branch->pool->conf->name, (int)zygote->ends.pid);
         keeper_zygote_kill(zygote);
     }
 }
@@ -156,15 +156,15 @@ static void on_warm_timer(evutil_socket_t fd, short what, void *argument)
 static void on_warmed(struct keeper_zygote *zygote,
                       const struct pxw_message *message)
 {
-    struct keeper_zygotes *zygotes = &zygote->pool->zygotes;
+    struct keeper_pool *pool = zygote->branch->pool;
     const struct pxw_field *python = &message->field[PXW_F_PYTHON];
 
     if (zygote->state != ZYGOTE_WARMING) {
         keeper_zygote_fail(zygote, "it was warmed twice");
         return;
     }
-    memcpy(zygotes->python, python->data, python->size); /* PXW_NAME_MAX */
-    zygotes->python[python->size] = '\0';
+    memcpy(pool->python, python->data, python->size); /* PXW_NAME_MAX */
+    pool->python[python->size] = '\0';
     (void)event_del(&zygote->warm_timer);
     keeper_zygotes_warmed(zygote,
                           keeper_level_of(&message->field[PXW_F_LEVEL],
@@ -251,7 +251,7 @@ static void on_writable(evutil_socket_t fd, short what, void *argument)
 
     (void)fd;
     (void)what;
-    keeper_jobs_refill(zygote->pool);
+    keeper_jobs_refill(zygote->branch);
 }
 
 int keeper_zygote_fork(struct keeper_zygote *zygote, uint64_t number,
@@ -280,7 +280,7 @@ int keeper_zygote_fork(struct keeper_zygote *zygote, uint64_t number,
  * any is added, so that all can be deleted. */
 static int watch(struct keeper_zygote *zygote)
 {
-    struct event_base *base = zygote->pool->keeper->base;
+    struct event_base *base = zygote->branch->pool->keeper->base;
     struct timeval wait = { .tv_sec = WARM_TIMEOUT_S };
     int failed = 0;
 
@@ -300,9 +300,10 @@ static int watch(struct keeper_zygote *zygote)
     return failed ? -ENOMEM : 0;
 }
 
-struct keeper_zygote *keeper_zygote_open(struct keeper_pool *pool,
+struct keeper_zygote *keeper_zygote_open(struct keeper_branch *branch,
                                          enum keeper_level level)
 {
+    struct keeper_pool *pool = branch->pool;
     CLEANUP_FREE struct keeper_zygote *zygote = calloc(1, sizeof(*zygote));
     int error = zygote == NULL
                     ? -ENOMEM
@@ -314,7 +315,7 @@ struct keeper_zygote *keeper_zygote_open(struct keeper_pool *pool,
                  pool->conf->name, strerror(-error));
         return NULL;
     }
-    zygote->pool = pool;
+    zygote->branch = branch;
     zygote->state = ZYGOTE_WARMING;
     zygote->asked = level;
     if (watch(zygote) != 0) {
@@ -324,7 +325,8 @@ struct keeper_zygote *keeper_zygote_open(struct keeper_pool *pool,
         keeper_zygote_close(steal_ptr(&zygote));
         return NULL;
     }
-    error = keeper_zygote_warm(zygote->ends.channel, pool->conf, level);
+    error = keeper_zygote_warm(zygote->ends.channel, pool->conf,
+                               branch->plan, level);
     if (error != 0) {
         /* Its end will be seen, and tells the same story. */
         log_line(LOG_LEVEL_ERROR, 372, "pool \"%s\": cannot warm zygote %d: %s",

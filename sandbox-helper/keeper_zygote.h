@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One zygote as the keeper sees it: started, warmed, asked to fork, watched,
- * killed and reaped. Which of a pool's zygotes does what is the business of
+ * killed and reaped. Which of a branch's zygotes does what is the business of
  * keeper_zygotes.h.
  */
 #ifndef PYEXEC_KEEPER_ZYGOTE_H
@@ -19,7 +19,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-struct keeper_pool;
+struct keeper_branch;
 
 enum keeper_zygote_state
 {
@@ -31,7 +31,7 @@ enum keeper_zygote_state
 struct keeper_zygote
 {
     TAILQ_ENTRY(keeper_zygote) link;
-    struct keeper_pool *pool;
+    struct keeper_branch *branch;
     enum keeper_zygote_state state;
     struct keeper_zygote_ends ends;
     struct event warm_timer; /* how long warming may take */
@@ -57,7 +57,7 @@ TAILQ_HEAD(keeper_zygote_list, keeper_zygote);
 
 /* Starts one and asks it to become warm. NULL after a line in the log: there
  * is none. */
-struct keeper_zygote *keeper_zygote_open(struct keeper_pool *pool,
+struct keeper_zygote *keeper_zygote_open(struct keeper_branch *branch,
                                          enum keeper_level level);
 /* Kills and reaps it, for which it waits at most two seconds, and frees it.
  * Its jobs must have been forgotten. */
@@ -67,7 +67,7 @@ void keeper_zygote_close(struct keeper_zygote *zygote);
 void keeper_zygote_kill(struct keeper_zygote *zygote);
 
 /* Asks for a job. The four descriptors stay the caller's. 0; -EAGAIN: full,
- * the pool is refilled once it is not; -ENOTCONN: not up; other errors. */
+ * the branch is refilled once it is not; -ENOTCONN: not up; other errors. */
 int keeper_zygote_fork(struct keeper_zygote *zygote, uint64_t number,
                        const int fds[4]);
 

@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "fdio.h"
 #include "helper_conf.h"
+#include "keeper_plan.h"
 #include "log.h"
 
 #include <errno.h>
@@ -155,8 +156,12 @@ int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends)
 }
 
 int keeper_zygote_warm(int channel, const struct pool_conf *conf,
+                       const struct plan_branch *branch,
                        enum keeper_level level)
 {
+    const uint8_t *preload = branch == NULL ? conf->preload : branch->preload;
+    size_t preload_size = branch == NULL ? conf->preload_size
+                                         : branch->preload_size;
     CLEANUP(pxw_writer_free) struct pxw_writer frame = { 0 };
     int error;
 
@@ -165,9 +170,8 @@ int keeper_zygote_warm(int channel, const struct pool_conf *conf,
     pxw_put_u32(&frame, PXW_F_SLOTS, 2 * conf->concurrency);
     pxw_put_u64(&frame, PXW_F_MEMORY, conf->memory_bytes);
     pxw_put_str(&frame, PXW_F_LEVEL, keeper_level_name(level));
-    if (conf->preload != NULL) {
-        pxw_put_bytes(&frame, PXW_F_PRELOAD, conf->preload,
-                      conf->preload_size);
+    if (preload != NULL) {
+        pxw_put_bytes(&frame, PXW_F_PRELOAD, preload, preload_size);
     }
     error = pxw_end(&frame);
     return error == 0 ? fdio_send(channel, frame.data, frame.size, NULL, 0)

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+struct plan_branch;
 struct pool_conf;
 
 struct keeper_zygote_ends
@@ -23,8 +24,10 @@ struct keeper_zygote_ends
  * errno, and nothing is left. */
 int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends);
 
-/* Sends WARM: what the pool needs at `level`. 0 or a negative errno. */
+/* Sends WARM: what this branch of the pool needs at `level`; NULL: the pool's
+ * whole list. 0 or a negative errno. */
 int keeper_zygote_warm(int channel, const struct pool_conf *conf,
+                       const struct plan_branch *branch,
                        enum keeper_level level);
 
 #endif

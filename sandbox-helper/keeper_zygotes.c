@@ -36,16 +36,16 @@ static const unsigned restart_ms[] = { 0, 100, 500, 2000, 5000 };
 static const unsigned retry_ms[] = { 1000, 5000, 15000, 60000, 60000 };
 #define RESTARTS (sizeof(restart_ms) / sizeof(restart_ms[0]))
 
-static void set_timer(struct keeper_pool *pool, uint32_t wait_ms)
+static void set_timer(struct keeper_branch *branch, uint32_t wait_ms)
 {
     struct timeval wait = {
         .tv_sec = wait_ms / 1000,
         .tv_usec = wait_ms % 1000 * 1000,
     };
 
-    if (evtimer_add(&pool->zygotes.timer, &wait) != 0) {
+    if (evtimer_add(&branch->zygotes.timer, &wait) != 0) {
         log_line(LOG_LEVEL_ERROR, 360, "pool \"%s\": no timer for its zygote",
-                 pool->conf->name);
+                 branch->pool->conf->name);
     }
 }
 
@@ -61,29 +61,29 @@ static uint32_t spread(uint32_t value)
     return value - random % (most + 1);
 }
 
-static void schedule_start(struct keeper_pool *pool)
+static void schedule_start(struct keeper_branch *branch)
 {
-    struct keeper_zygotes *zygotes = &pool->zygotes;
+    struct keeper_zygotes *zygotes = &branch->zygotes;
     size_t step = zygotes->failures < RESTARTS ? zygotes->failures
                                                : RESTARTS - 1;
 
     zygotes->failures++;
     if (zygotes->current == NULL) {
-        set_timer(pool, restart_ms[step]);
+        set_timer(branch, restart_ms[step]);
         return;
     }
     log_line(LOG_LEVEL_WARNING, 371,
              "pool \"%s\": no new zygote yet, zygote %d goes on serving; the"
              " next attempt is in %u ms",
-             pool->conf->name, (int)zygotes->current->ends.pid,
+             branch->pool->conf->name, (int)zygotes->current->ends.pid,
              retry_ms[step]);
-    set_timer(pool, retry_ms[step]);
+    set_timer(branch, retry_ms[step]);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *argument)
 {
-    struct keeper_pool *pool = argument;
-    struct keeper_zygotes *zygotes = &pool->zygotes;
+    struct keeper_branch *branch = argument;
+    struct keeper_zygotes *zygotes = &branch->zygotes;
     struct keeper_zygote *zygote;
 
     (void)fd;
@@ -92,14 +92,14 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
         return; /* it will do */
     }
     if (zygotes->current != NULL) {
-        if (pool->keeper->draining) {
+        if (branch->pool->keeper->draining) {
             return; /* not worth it any more */
         }
         zygotes->overdue = true;
     }
-    zygote = keeper_zygote_open(pool, zygotes->asked);
+    zygote = keeper_zygote_open(branch, branch->pool->isolation.asked);
     if (zygote == NULL) {
-        schedule_start(pool);
+        schedule_start(branch);
         return;
     }
     TAILQ_INSERT_TAIL(&zygotes->all, zygote, link);
@@ -109,8 +109,9 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 void keeper_zygotes_warmed(struct keeper_zygote *zygote,
                            enum keeper_level level)
 {
-    struct keeper_pool *pool = zygote->pool;
-    struct keeper_zygotes *zygotes = &pool->zygotes;
+    struct keeper_branch *branch = zygote->branch;
+    struct keeper_pool *pool = branch->pool;
+    struct keeper_zygotes *zygotes = &branch->zygotes;
     struct keeper_zygote *old = zygotes->current;
 
     if (level < zygote->asked) {
@@ -123,20 +124,21 @@ void keeper_zygotes_warmed(struct keeper_zygote *zygote,
     zygotes->coming = NULL;
     zygotes->current = zygote;
     zygotes->overdue = false;
-    zygotes->reached = level;
+    pool->isolation.reached = level;
     (void)event_del(&zygotes->timer);
     if (pool->conf->recycle_ms > 0) {
-        set_timer(pool, spread(pool->conf->recycle_ms));
+        set_timer(branch, spread(pool->conf->recycle_ms));
     }
     log_line(LOG_LEVEL_INFO, 364,
-             "pool \"%s\": zygote %d is up, Python %s, isolation %s",
-             pool->conf->name, (int)zygote->ends.pid, zygotes->python,
-             keeper_level_name(level));
+             "pool \"%s\": zygote %d (%s) is up, Python %s, isolation %s",
+             pool->conf->name, (int)zygote->ends.pid, branch->plan->label,
+             pool->python, keeper_level_name(level));
     if (old != NULL) {
         zygotes->failures = 0;
         keeper_zygotes_job_gone(old); /* it may have none */
     }
-    keeper_jobs_start_over(pool);
+    keeper_jobs_start_over(branch);
+    keeper_branch_is_up(branch);
 }
 
 /* A zygote never became warm. What can be had less is tried in turn with full
@@ -145,13 +147,13 @@ void keeper_zygotes_warmed(struct keeper_zygote *zygote,
  * zygote was started. */
 static void choose_level(struct keeper_pool *pool)
 {
-    struct keeper_zygotes *zygotes = &pool->zygotes;
+    struct keeper_isolation *isolation = &pool->isolation;
 
-    if (zygotes->reached != LEVEL_NONE) {
+    if (isolation->reached != LEVEL_NONE) {
         return;
     }
     if (pool->conf->least_level == LEVEL_FULL) {
-        if (!zygotes->level_told) {
+        if (!isolation->level_told) {
             log_line(LOG_LEVEL_ERROR, 369,
                      "pool \"%s\": isolation \"full\" was not reached, nothing"
                      " runs; the lines above say why and \"pyexecd --check\""
@@ -160,9 +162,9 @@ static void choose_level(struct keeper_pool *pool)
                      pool->conf->name);
         }
     }
-    else if (zygotes->asked == LEVEL_FULL) {
-        zygotes->asked = LEVEL_RESTRICTED;
-        if (!zygotes->level_told) {
+    else if (isolation->asked == LEVEL_FULL) {
+        isolation->asked = LEVEL_RESTRICTED;
+        if (!isolation->level_told) {
             log_line(LOG_LEVEL_WARNING, 370,
                      "pool \"%s\": isolation \"full\" was not reached, the"
                      " lines above say why; trying \"restricted\": no"
@@ -173,19 +175,18 @@ static void choose_level(struct keeper_pool *pool)
         }
     }
     else {
-        zygotes->asked = LEVEL_FULL;
+        isolation->asked = LEVEL_FULL;
     }
-    zygotes->level_told = true;
+    isolation->level_told = true;
 }
 
 void keeper_zygotes_failed(struct keeper_zygote *zygote)
 {
-    struct keeper_pool *pool = zygote->pool;
-    struct keeper_zygotes *zygotes = &pool->zygotes;
+    struct keeper_zygotes *zygotes = &zygote->branch->zygotes;
 
     if (zygote == zygotes->coming) {
         zygote->missed = true; /* stays the coming one until it is reaped */
-        choose_level(pool);
+        choose_level(zygote->branch->pool);
         return;
     }
     if (zygote == zygotes->current) {
@@ -199,8 +200,8 @@ void keeper_zygotes_failed(struct keeper_zygote *zygote)
 
 void keeper_zygotes_ended(struct keeper_zygote *zygote)
 {
-    struct keeper_pool *pool = zygote->pool;
-    struct keeper_zygotes *zygotes = &pool->zygotes;
+    struct keeper_branch *branch = zygote->branch;
+    struct keeper_zygotes *zygotes = &branch->zygotes;
     bool missed = zygote->missed;
 
     if (zygote == zygotes->coming) {
@@ -210,41 +211,44 @@ void keeper_zygotes_ended(struct keeper_zygote *zygote)
     keeper_zygote_close(zygote);
     /* Where one is coming already, it is what was missed. */
     if (missed && zygotes->coming == NULL) {
-        schedule_start(pool);
+        schedule_start(branch);
     }
 }
 
 void keeper_zygotes_count_run(struct keeper_zygote *zygote)
 {
-    struct keeper_zygotes *zygotes = &zygote->pool->zygotes;
+    struct keeper_zygotes *zygotes = &zygote->branch->zygotes;
 
     zygote->runs++;
     if (zygote == zygotes->current && !zygotes->overdue
         && zygote->max_runs != 0 && zygote->runs >= zygote->max_runs) {
         zygotes->overdue = true;
-        set_timer(zygote->pool, 0);
+        set_timer(zygote->branch, 0);
     }
 }
 
 void keeper_zygotes_job_gone(struct keeper_zygote *zygote)
 {
-    if (zygote != zygote->pool->zygotes.current && zygote->jobs == 0) {
+    if (zygote != zygote->branch->zygotes.current && zygote->jobs == 0) {
         keeper_zygote_retire(zygote);
     }
 }
 
-void keeper_zygotes_open(struct keeper_pool *pool)
+void keeper_zygotes_open(struct keeper_branch *branch)
 {
-    TAILQ_INIT(&pool->zygotes.all);
-    pool->zygotes.asked = LEVEL_FULL;
-    (void)evtimer_assign(&pool->zygotes.timer, pool->keeper->base, on_timer,
-                         pool); /* only fails for a bad base */
-    set_timer(pool, 0);
+    TAILQ_INIT(&branch->zygotes.all);
+    (void)evtimer_assign(&branch->zygotes.timer, branch->pool->keeper->base,
+                         on_timer, branch); /* only fails for a bad base */
 }
 
-void keeper_zygotes_close(struct keeper_pool *pool)
+void keeper_zygotes_start(struct keeper_branch *branch)
 {
-    struct keeper_zygotes *zygotes = &pool->zygotes;
+    set_timer(branch, 0);
+}
+
+void keeper_zygotes_close(struct keeper_branch *branch)
+{
+    struct keeper_zygotes *zygotes = &branch->zygotes;
     struct keeper_zygote *zygote;
 
     (void)event_del(&zygotes->timer);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The zygotes of a pool. One is current: new jobs are forked from it. One may
+ * The zygotes of a branch. One is current: new jobs are forked from it. One may
  * be coming: it takes over once it is warm. Those that were current before
  * retire: they fork no more and end with their last job.
  */
@@ -13,7 +13,7 @@
 #include <event2/event_struct.h>
 #include <stdbool.h>
 
-struct keeper_pool;
+struct keeper_branch;
 
 struct keeper_zygotes
 {
@@ -24,16 +24,23 @@ struct keeper_zygotes
     unsigned failures; /* in a row: how long to wait before the next start */
     bool overdue;      /* the current one is to be replaced */
 
-    enum keeper_level asked;   /* of the next one that is started */
-    enum keeper_level reached; /* LEVEL_NONE: no zygote ever became warm */
-    bool level_told;           /* that full cannot be had */
-    char python[PXW_NAME_MAX + 1]; /* empty: not known yet */
 };
 
-/* Begins with starting one, as soon as the loop runs. */
-void keeper_zygotes_open(struct keeper_pool *pool);
+/* What holds for all branches of a pool: isolation must not depend on which of
+ * them serves a run. */
+struct keeper_isolation
+{
+    enum keeper_level asked;   /* of the next zygote that is started */
+    enum keeper_level reached; /* LEVEL_NONE: no zygote ever became warm */
+    bool level_told;           /* that full cannot be had */
+};
+
+/* Starts none yet. */
+void keeper_zygotes_open(struct keeper_branch *branch);
+/* Starts the first, as soon as the loop runs. */
+void keeper_zygotes_start(struct keeper_branch *branch);
 /* Ends all; their jobs must have been forgotten. */
-void keeper_zygotes_close(struct keeper_pool *pool);
+void keeper_zygotes_close(struct keeper_branch *branch);
 
 /* From one zygote. `level` is what it says it has reached; it becomes the
  * current one, or is failed. */

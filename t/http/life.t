@@ -12,8 +12,8 @@ my $runs = 1000;
 
 plan tests => 2 * 6 + 6 + 3 + 6 + 6;
 
-killed('keeper', \&keeper);
-killed('zygote', \&zygote);
+killed('keeper', sub { keeper() });
+killed('zygote', \&zygote_of);
 reloaded();
 left_alone();
 many_runs();
@@ -43,9 +43,9 @@ sub is_well
 sub killed
 {
     my ($name, $find) = @_;
-    my $victim = $find->();
     my $socket = started('while True: pass');
     my $job = spinning_job();
+    my $victim = $job && $find->($job);
     my @below = ($job, map { $_->{Pid} } descendants($victim));
     my ($answer, $took);
 
@@ -115,12 +115,13 @@ sub census
 {
     my %seen = (processes => scalar descendants(keeper()));
 
-    for ([keeper => keeper()], [zygote => zygote()]) {
-        my ($name, $pid) = @$_;
-        my @fds = glob "/proc/$pid/fd/*";
+    for ([keeper => keeper()], [zygotes => zygotes()]) {
+        my ($name, @pids) = @$_;
+        my @fds = map { glob "/proc/$_/fd/*" } @pids;
 
         $seen{"$name descriptors"} = @fds;
-        $seen{"$name kB"} = (split ' ', proc_status($pid)->{VmRSS})[0];
+        $seen{"$name kB"} += (split ' ', proc_status($_)->{VmRSS})[0]
+            for @pids;
     }
     return \%seen;
 }
@@ -130,6 +131,7 @@ sub many_runs
     my ($before, $after);
     my $wrong = 0;
 
+    all_zygotes();
     is_well() for 1 .. 10;
     # The next standby job is forked behind the answer's back.
     sleep 0.2;
@@ -143,7 +145,7 @@ sub many_runs
         return !grep { !/kB/ && $after->{$_} != $before->{$_} } keys %$before;
     }, 2);
     is($after->{processes}, $before->{processes}, 'as many processes as before');
-    for my $name ('keeper', 'zygote') {
+    for my $name ('keeper', 'zygotes') {
       SKIP: {
             # They are closed to their own user.
             skip "only root may count the descriptors of the $name", 1

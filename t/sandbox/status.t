@@ -22,7 +22,7 @@ ok($pid, 'the run is there') or die 'no job to look at';
 $job = proc_status($pid);
 $own = proc_status($$);
 $keeper = proc_status(keeper());
-$zygote = proc_status(zygote());
+$zygote = proc_status(zygote_of($pid));
 ($httpd) = grep { $_->{PPid} == server_pid() && $_->{Name} ne 'pyexecd' }
     descendants();
 

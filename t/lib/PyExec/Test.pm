@@ -19,7 +19,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
     json_text json_value matches wait_for seconds var data_lines
-    descendants keeper zygote jobs spinning_job proc_status
+    descendants keeper zygotes all_zygotes zygote_of jobs spinning_job proc_status
     is_alive own_server outside as_root server_pid sanitized);
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum;
@@ -308,15 +308,30 @@ sub keeper
     return @keepers ? $keepers[-1]{Pid} : undef;
 }
 
-# The zygote: the keeper's own child.
-sub zygote
+# The zygotes: the keeper's own children.
+sub zygotes
 {
     my $keeper = keeper(@_) or return;
-    my ($zygote) = sort { $b->{Pid} <=> $a->{Pid} }
-        grep { $_->{PPid} == $keeper } descendants($keeper);
 
-    return $zygote ? $zygote->{Pid} : undef;
+    return sort { $a <=> $b } map { $_->{Pid} }
+        grep { $_->{PPid} == $keeper } descendants($keeper);
 }
+
+# All that are started unasked: without modules, with the light ones, with all.
+sub all_zygotes
+{
+    my @top = @_;
+
+    return @{ wait_for(sub {
+        my @zygotes = zygotes(@top);
+
+        return @zygotes >= 3 && run_code('/execute', 'print(1)')
+            ? \@zygotes : undef;
+    }, 30) || [] };
+}
+
+# The zygote of a job.
+sub zygote_of { return proc_status($_[0])->{PPid} }
 
 # Jobs, standby ones too: in a PID namespace of a slot, and not its init.
 sub jobs
