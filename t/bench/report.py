@@ -12,6 +12,8 @@ load generator shares the cores. Others used {others:.0%} of the machine meanwhi
 COLUMNS = ('runs/s', 'median ms', 'p95 ms', 'p99 ms', 'CPU ms a run', 'refused', 'lost',
            'runs/s ÷ floor', 'median ÷ floor')
 
+# The share of the machine that others may use before no verdict is given.
+OTHERS_MAX = 0.05
 # Where the answers are too few for a client to have had its share.
 FEW = 3
 
@@ -84,7 +86,7 @@ def markdown(data):
     lines = [HEAD.format(
         **head, vm=' (virtual machine)' if head['virtual'] else '',
         busy=': the figures are rough'
-             if head['others'] > 0.05 else '')]
+             if head['others'] > OTHERS_MAX else '')]
     lines += table(data)
     lines += ['', '~: fewer than three runs a client: the first ones, not the '
               'steady state.', '']
@@ -94,6 +96,9 @@ def markdown(data):
         if found is None:
             continue
         met = found <= limit if at_most else found >= limit
+        verdict = 'yes' if met else 'no'
+        if head['others'] > OTHERS_MAX:
+            verdict = 'not judged: the machine was busy'
         lines.append(f"| {what} | {number(found)} | {'≤' if at_most else '≥'} "
-                     f"{limit:g} | {'yes' if met else 'no'} |")
+                     f"{limit:g} | {verdict} |")
     return '\n'.join(lines) + '\n'
