@@ -7,6 +7,7 @@
 
 #include "py_tree.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 PyObject *py_tree_get(PyObject *node, const char *name)
@@ -69,49 +70,80 @@ static bool is_own_scope(PyObject *node)
     return false;
 }
 
-/* Puts what is below `node` on the stack, last first, so that the first is
- * taken next. 0, or -1 with an exception set. */
-static int push_children(PyObject *stack, PyObject *node, PyObject *node_type)
+/* What is still to be visited, the next one last. All of it is held by the
+ * tree, which nobody changes meanwhile. */
+struct stack
 {
-    PyObject *fields;
-    int rv = 0;
+    PyObject **nodes;
+    size_t count;
+    size_t room;
+};
 
-    if (PyList_Check(node)) {
-        for (Py_ssize_t i = PyList_GET_SIZE(node); rv == 0 && i > 0; i--) {
-            rv = PyList_Append(stack, PyList_GET_ITEM(node, i - 1));
-        }
-        return rv;
-    }
-    fields = py_tree_get((PyObject *)Py_TYPE(node), "_fields");
-    if (fields == NULL || !PyTuple_Check(fields)) {
-        return 0; /* a constant's value: nothing below */
-    }
-    for (Py_ssize_t i = PyTuple_GET_SIZE(fields); rv == 0 && i > 0; i--) {
-        PyObject *child = PyObject_GetAttr(node,
-                                           PyTuple_GET_ITEM(fields, i - 1));
+static bool push(struct stack *stack, PyObject *node)
+{
+    if (stack->count == stack->room) {
+        size_t room = stack->room == 0 ? 256 : 2 * stack->room;
+        PyObject **nodes = realloc(stack->nodes, room * sizeof(*nodes));
 
-        if (child == NULL) {
-            PyErr_Clear(); /* an optional field that is not there */
-            continue;
+        if (nodes == NULL) {
+            return false;
         }
-        if (PyList_Check(child)
-            || PyObject_IsInstance(child, node_type) == 1) {
-            rv = PyList_Append(stack, child);
-        }
-        Py_DECREF(child);
+        stack->nodes = nodes;
+        stack->room = room;
     }
-    return rv;
+    stack->nodes[stack->count++] = node;
+    return true;
 }
 
-static PyObject *pop(PyObject *stack)
+static void reverse(PyObject **nodes, size_t count)
 {
-    Py_ssize_t last = PyList_GET_SIZE(stack) - 1;
-    PyObject *node = Py_NewRef(PyList_GET_ITEM(stack, last));
+    for (size_t i = 0; i < count / 2; i++) {
+        PyObject *node = nodes[i];
 
-    if (PyList_SetSlice(stack, last, last + 1, NULL) != 0) {
-        Py_CLEAR(node);
+        nodes[i] = nodes[count - 1 - i];
+        nodes[count - 1 - i] = node;
     }
-    return node;
+}
+
+/* A node keeps its fields in its dictionary, in the order of the grammar;
+ * among them are numbers and texts, which have nothing below. */
+static bool push_fields(struct stack *stack, PyObject *node,
+                        PyTypeObject *node_type)
+{
+    PyObject *fields = PyObject_GenericGetDict(node, NULL);
+    Py_ssize_t at = 0;
+    PyObject *name;
+    PyObject *value;
+    bool done = fields != NULL;
+
+    while (done && PyDict_Next(fields, &at, &name, &value)) {
+        if (PyList_Check(value) || PyObject_TypeCheck(value, node_type)) {
+            done = push(stack, value);
+        }
+    }
+    PyErr_Clear();
+    Py_XDECREF(fields);
+    return done;
+}
+
+/* Puts what is below `node` on the stack, last first, so that the first is
+ * taken next. False: no memory. */
+static bool push_children(struct stack *stack, PyObject *node,
+                          PyTypeObject *node_type)
+{
+    size_t before = stack->count;
+    bool done = true;
+
+    if (PyList_Check(node)) {
+        for (Py_ssize_t i = 0; done && i < PyList_GET_SIZE(node); i++) {
+            done = push(stack, PyList_GET_ITEM(node, i));
+        }
+    }
+    else if (PyObject_TypeCheck(node, node_type)) {
+        done = push_fields(stack, node, node_type);
+    }
+    reverse(stack->nodes + before, stack->count - before);
+    return done;
 }
 
 bool py_tree_walk(PyObject *tree, enum py_tree_scope scope,
@@ -119,31 +151,22 @@ bool py_tree_walk(PyObject *tree, enum py_tree_scope scope,
                   bool *ret_complete)
 {
     PyObject *module = PyImport_ImportModule("_ast");
-    PyObject *node_type = module == NULL ? NULL : py_tree_get(module, "AST");
-    PyObject *stack = PyList_New(0);
-    PyObject *node;
+    PyObject *base = module == NULL ? NULL : py_tree_get(module, "AST");
+    struct stack stack = { 0 };
     bool done = false;
-    bool complete = false;
+    bool complete = base != NULL && PyType_Check(base) && push(&stack, tree);
 
-    if (node_type != NULL && stack != NULL
-        && PyList_Append(stack, tree) == 0) {
-        complete = true;
-        while (!done && complete && PyList_GET_SIZE(stack) > 0) {
-            node = pop(stack);
-            if (node == NULL) {
-                complete = false;
-                break;
-            }
-            done = visit(context, node);
-            complete = done
-                       || (scope == PY_TREE_MODULE && is_own_scope(node))
-                       || push_children(stack, node, node_type) == 0;
-            Py_DECREF(node);
-        }
+    while (!done && complete && stack.count > 0) {
+        PyObject *node = stack.nodes[--stack.count];
+
+        done = visit(context, node);
+        complete = done
+                   || (scope == PY_TREE_MODULE && is_own_scope(node))
+                   || push_children(&stack, node, (PyTypeObject *)base);
     }
     *ret_complete = complete;
     PyErr_Clear();
-    Py_XDECREF(stack);
+    free(stack.nodes);
     Py_XDECREF(module);
     return done;
 }
