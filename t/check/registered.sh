@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # No test is forgotten: unit test functions are in their group, unit tests and
-# guards in Makefile.am, probes are run by a test.
+# guards in Makefile.am, probes are run by a test, and the tests that SECURITY.md
+# names are there.
 cd "${srcdir:-.}" || exit 99
 verdicts=$(
     for file in t/unit/test_*.c; do
@@ -25,6 +26,12 @@ verdicts=$(
         grep -q "probe_tests('$name')" t/sandbox/*.t \
             && echo "ok - a test runs $file" \
             || echo "not ok - a test runs $file"
+    done
+    for file in $(grep -o '`t/[a-z_/]*[.tc]*`' SECURITY.md | tr -d '`' \
+                  | sort -u); do
+        [ -e "$file" ] \
+            && echo "ok - SECURITY.md names $file" \
+            || echo "not ok - SECURITY.md names $file"
     done)
 printf '%s\n' "$verdicts" | awk '
     { sub(/ok - /, "ok " NR " - "); print }

@@ -17,6 +17,7 @@ and the reason when there is no place to run them in. --write makes the file.
 """
 import argparse, concurrent.futures, json, os, re, subprocess, sys, threading
 
+sys.dont_write_bytecode = True
 import replay
 
 HERE = os.path.dirname(os.path.abspath(__file__))

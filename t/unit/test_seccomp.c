@@ -37,8 +37,10 @@
 /* An error that no filter of ours gives. */
 #define ALLOWED EXFULL
 #define X32_BIT 0x40000000
-/* Beyond what any kernel has, and beyond the filter's own last number. */
+/* Beyond what any kernel has. */
 #define LAST_CALL 1023
+/* Failures that are told one by one. */
+#define MAX_TOLD 5
 
 enum entry { ENTRY_NATIVE, ENTRY_COMPAT };
 
@@ -183,7 +185,7 @@ static void check_level(enum jail_level level)
     for (size_t i = 0; i < count; i++) {
         if (is_probe_return(vectors[i].call)) {
             check_probe_return(&vectors[i]);
-            vectors[i].call = LAST_CALL;
+            vectors[i] = vectors[count - 1];
         }
     }
     status = run_walk(ENTRY_NATIVE, 0, vectors, count, answers);
@@ -192,8 +194,7 @@ static void check_level(enum jail_level level)
         long want = answer_for(&vectors[i]);
         long got = want == 0 && answers[i] > 0 ? 0 : answers[i];
 
-        if (got != want) {
-            wrong++;
+        if (got != want && ++wrong <= MAX_TOLD) {
             print_error("# call %d: %ld instead of %ld\n# ", vectors[i].call,
                         got, want);
             seccomp_vectors_print(stderr, &vectors[i], 1);
