@@ -129,6 +129,10 @@ void keeper_jobs_start_over(struct keeper_branch *branch);
  * NULL: none. */
 struct keeper_job *keeper_jobs_ready(struct keeper_branch *branch);
 
+/* One was dispatched. The next is forked at once only if none is ready: a
+ * fork beside the run would slow it down, and its end tells soon enough. */
+void keeper_jobs_taken(struct keeper_branch *branch);
+
 /* A run found none ready: the branch keeps more of them from now on. */
 void keeper_jobs_want_more(struct keeper_branch *branch);
 

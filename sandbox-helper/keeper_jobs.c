@@ -189,6 +189,13 @@ void keeper_jobs_start_over(struct keeper_branch *branch)
     keeper_jobs_refill(branch);
 }
 
+void keeper_jobs_taken(struct keeper_branch *branch)
+{
+    if (keeper_jobs_ready(branch) == NULL) {
+        keeper_jobs_refill(branch);
+    }
+}
+
 /* Up to as many as may run, so that a burst finds all of them. */
 void keeper_jobs_want_more(struct keeper_branch *branch)
 {
@@ -335,7 +342,8 @@ void keeper_jobs_lost(struct keeper_zygote *zygote)
 void keeper_jobs_open(struct keeper_branch *branch)
 {
     TAILQ_INIT(&branch->jobs.all);
-    branch->jobs.wanted = 1;
+    /* One for the next run, one to be forked while that goes on. */
+    branch->jobs.wanted = branch->pool->conf->concurrency > 1 ? 2 : 1;
     (void)evtimer_assign(&branch->jobs.refill, branch->pool->keeper->base,
                          on_refill, branch); /* only fails for a bad base */
 }

@@ -125,7 +125,7 @@ void keeper_queue_serve(struct keeper_pool *pool)
         if (job != NULL) {
             leave_queue(run);
             keeper_job_dispatch(job, run);
-            keeper_jobs_refill(job->branch); /* the one that was taken */
+            keeper_jobs_taken(job->branch);
         }
     }
 }
