@@ -125,11 +125,15 @@ int envcheck_zygote(int program, enum keeper_level level)
         .pidfd = -1, .channel = -1, .log = -1,
     };
     char python[PXW_NAME_MAX + 1];
-    int error = keeper_zygote_start(program, &ends);
+    const char *step = "";
+    int error = keeper_zygote_start(program, &ends, &step);
 
-    if (error == 0) {
-        error = keeper_zygote_warm(ends.channel, &pool, NULL, level);
+    if (error != 0) {
+        (void)printf("Isolation \"%s\": not reached: cannot %s: %s.\n",
+                     keeper_level_name(level), step, strerror(-error));
+        return error;
     }
+    error = keeper_zygote_warm(ends.channel, &pool, NULL, level);
     if (error == 0) {
         error = take_answer(ends.channel, level, python);
     }
@@ -143,8 +147,6 @@ int envcheck_zygote(int program, enum keeper_level level)
                  error == -ECONNRESET ? "the zygote ended"
                  : error == -EPROTO   ? "it isolates less"
                                       : strerror(-error));
-    if (ends.log >= 0) {
-        show_log(ends.log);
-    }
+    show_log(ends.log);
     return error;
 }

@@ -285,7 +285,8 @@ int jail_mounts_enter(const char **ret_step)
     mode_t mask = umask(022);
     int rv;
 
-    *ret_step = "make the root file system";
+    *ret_step = "make the root file system (does AppArmor or a"
+                " container forbid mounting?)";
     rv = make_tmpfs();
     if (rv == 0) {
         *ret_step = "bind the interpreter's trees and devices";

@@ -57,7 +57,10 @@ int jail_ns_enter(const char **ret_step)
     gid_t gid = getegid();
     int rv;
 
-    *ret_step = "create user, mount, network, ipc, uts and cgroup namespaces";
+    *ret_step = "create user, mount, network, ipc, uts and cgroup namespaces"
+                " (see kernel.unprivileged_userns_clone, the user.max_*"
+                " limits, kernel.apparmor_restrict_unprivileged_userns, a"
+                " container's seccomp profile)";
     if (unshare(NAMESPACES) != 0) {
         return -errno;
     }

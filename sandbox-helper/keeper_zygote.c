@@ -305,14 +305,15 @@ struct keeper_zygote *keeper_zygote_open(struct keeper_branch *branch,
 {
     struct keeper_pool *pool = branch->pool;
     CLEANUP_FREE struct keeper_zygote *zygote = calloc(1, sizeof(*zygote));
+    const char *step = "allocate it";
     int error = zygote == NULL
                     ? -ENOMEM
                     : keeper_zygote_start(pool->keeper->conf->zygote_program,
-                                          &zygote->ends);
+                                          &zygote->ends, &step);
 
     if (error != 0) {
-        log_line(LOG_LEVEL_ERROR, 366, "pool \"%s\": cannot start a zygote: %s",
-                 pool->conf->name, strerror(-error));
+        log_line(LOG_LEVEL_ERROR, 366, "pool \"%s\": cannot start a zygote: cannot %s: %s",
+                 pool->conf->name, step, strerror(-error));
         return NULL;
     }
     zygote->branch = branch;

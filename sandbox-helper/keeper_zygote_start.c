@@ -112,7 +112,22 @@ start_or_die(int program, const struct ends *ends, pid_t keeper_pid)
     _exit(EXIT_FAILURE);
 }
 
-int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends)
+/* A process that cannot be killed must not serve: both calls are tried while
+ * nothing but our own child is at stake. A container may let one through and
+ * refuse the other. */
+static int hold(pid_t pid, int *ret_pidfd)
+{
+    CLEANUP_FD int pidfd = pidfd_open(pid, 0);
+
+    if (pidfd < 0 || pidfd_send_signal(pidfd, 0, NULL, 0) != 0) {
+        return -errno;
+    }
+    *ret_pidfd = steal_fd(&pidfd);
+    return 0;
+}
+
+int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends,
+                        const char **ret_step)
 {
     CLEANUP(close_ends) struct ends ends = {
         .channel = -1, .log = -1, .their_channel = -1, .their_input = -1,
@@ -122,12 +137,15 @@ int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends)
     sigset_t all;
     sigset_t before;
     pid_t pid;
-    int pidfd;
-    int error = open_ends(&ends);
+    int pidfd = -1;
+    int error;
 
+    *ret_step = "connect it";
+    error = open_ends(&ends);
     if (error != 0) {
         return error;
     }
+    *ret_step = "fork";
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &before); /* both cannot fail */
     pid = fork();
@@ -139,9 +157,10 @@ int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends)
     if (error != 0) {
         return error;
     }
-    pidfd = pidfd_open(pid, 0);
-    if (pidfd < 0) {
-        error = -errno;
+    *ret_step = "hold it by a pidfd (Linux 5.3 or newer, in a container that"
+                " lets pidfd_open and pidfd_send_signal through)";
+    error = hold(pid, &pidfd);
+    if (error != 0) {
         (void)kill(pid, SIGKILL); /* our child, not reaped: still this pid */
         (void)waitpid(pid, NULL, 0);
         return error;

@@ -21,8 +21,9 @@ struct keeper_zygote_ends
 };
 
 /* Starts `program`. 0, and all of *ret_ends is the caller's; or a negative
- * errno, and nothing is left. */
-int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends);
+ * errno, and nothing is left. *ret_step is what was tried last. */
+int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends,
+                        const char **ret_step);
 
 /* Sends WARM: what this branch of the pool needs at `level`; NULL: the pool's
  * whole list. 0 or a negative errno. */
