@@ -254,10 +254,10 @@ static void apply_limits_or_die(const struct job_start *start,
                                 pxw_u64(run, PXW_F_MEMORY, 0)),
         .cpu_ms = pxw_u32(run, PXW_F_CPU_MS, 0),
         .files = pxw_u32(run, PXW_F_FILES, 0),
-        /* Without a user namespace of its own the count would be that of
-         * everybody with this uid: then memory alone bounds threads. */
+        /* Without a user namespace of its own the count is that of everybody
+         * with this uid. */
         .threads = start->level == JAIL_FULL ? pxw_u32(run, PXW_F_THREADS, 0)
-                                             : 0,
+                                             : start->tasks,
     };
     int rv = job_limits_apply(&limits);
 

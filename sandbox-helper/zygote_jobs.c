@@ -26,6 +26,14 @@
 #include "log.h"
 #include "slot.h"
 #include "wire.h"
+#include "zygote_tasks.h"
+
+/* Without namespaces a run's threads can only be limited together with all
+ * processes of this user: those that there were, as many threads as each slot
+ * may need, and some room for what else of this user is started. So one run
+ * can take the threads of its neighbours, but not those of the machine. */
+#define TASKS_PER_SLOT 64
+#define TASKS_OF_OTHERS 128
 
 /* Descriptors of the zygote that a job may be given copies of start here: a
  * job's own take the numbers below. */
@@ -41,6 +49,7 @@ static struct
     struct zygote_job *jobs;
     uint32_t count;
     enum jail_level level;
+    uint32_t tasks; /* RLIMIT_NPROC of jobs; 0: each run has its own */
 } table = { .maker = -1, .landlock = -1, .self = -1, .statm = -1,
             .last_pid = -1 };
 
@@ -78,6 +87,22 @@ static int make_slots(uint32_t count)
     return 0;
 }
 
+static int limit_tasks(uint32_t slots)
+{
+    int64_t count = zygote_tasks_count();
+    struct rlimit own;
+
+    if (count < 0 || getrlimit(RLIMIT_NPROC, &own) != 0) {
+        return count < 0 ? (int)count : -errno;
+    }
+    /* Numbers of processes fit in 22 bits, slots in far less. */
+    table.tasks = (uint32_t)count + slots * TASKS_PER_SLOT + TASKS_OF_OTHERS;
+    if (own.rlim_max < table.tasks) {
+        table.tasks = (uint32_t)own.rlim_max;
+    }
+    return 0;
+}
+
 int zygote_jobs_prepare(uint32_t slots, enum jail_level level,
                         const char **ret_step)
 {
@@ -91,17 +116,23 @@ int zygote_jobs_prepare(uint32_t slots, enum jail_level level,
             return table.maker;
         }
     }
-    *ret_step = "build the Landlock ruleset (is landlock in the kernel's "
-                "lsm= list?)";
+    *ret_step = "build the Landlock ruleset (does the kernel have it, is"
+                " landlock in its lsm= list?)";
     table.landlock = job_landlock_build(level);
     if (table.landlock < 0) {
         return table.landlock;
     }
-    *ret_step = "compile the system call filter";
+    *ret_step = "compile the system call filter (does the kernel have"
+                " CONFIG_SECCOMP_FILTER?)";
     rv = job_seccomp_compile(level);
     if (rv == 0) {
         *ret_step = "make PID namespaces (is user.max_pid_namespaces 0?)";
         rv = make_slots(slots);
+    }
+    if (rv == 0 && level < JAIL_FULL) {
+        *ret_step = "count this user's processes (is its RLIMIT_NPROC used"
+                    " up?)";
+        rv = limit_tasks(slots);
     }
     return rv;
 }
@@ -159,6 +190,7 @@ static int fork_into(struct zygote_job *job, const int *fds, bool selftest)
         .last_pid = table.last_pid,
         .warm_bytes = read_warm_bytes(),
         .level = table.level,
+        .tasks = table.tasks,
         .selftest = selftest,
     };
     int rv = start.warm_bytes == 0 ? -EIO : enter_slot(job);
