@@ -48,6 +48,10 @@ static const struct
     { PXW_LOST, HTTP_SERVICE_UNAVAILABLE, "1",
       "The run was lost because the service that runs code was interrupted; "
       "try again." },
+    /* Nothing that a client could mend, and not over in a moment. */
+    { PXW_NO_SANDBOX, HTTP_SERVICE_UNAVAILABLE, "60",
+      "No code is run here now: the sandbox cannot be set up. The server's "
+      "error log says why." },
     /* Last: also what an outcome without a row is. */
     { PXW_BROKEN, HTTP_INTERNAL_SERVER_ERROR, NULL,
       "The service failed to run the code; this is a fault of the service." },

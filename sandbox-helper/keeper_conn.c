@@ -268,11 +268,13 @@ static bool on_status(struct keeper_conn *conn)
     uint32_t ready = 1;
     uint32_t running = 0;
     uint32_t queued = 0;
+    bool hopeless = false;
 
     for (size_t i = 0; i < keeper->pool_count; i++) {
         const struct keeper_pool *pool = &keeper->pools[i];
 
         ready = ready && keeper_branches_are_up(pool);
+        hopeless = hopeless || keeper_zygotes_hopeless(pool);
         /* The least that any pool has; one that never was up says nothing. */
         if (pool->isolation.reached != LEVEL_NONE
             && (level == LEVEL_NONE || pool->isolation.reached < level)) {
@@ -291,6 +293,9 @@ static bool on_status(struct keeper_conn *conn)
     }
     pxw_put_u32(&answer, PXW_F_RUNNING, running);
     pxw_put_u32(&answer, PXW_F_QUEUED, queued);
+    if (hopeless) {
+        pxw_put_str(&answer, PXW_F_TEXT, KEEPER_NO_SANDBOX);
+    }
     (void)pxw_end(&answer); /* kept in answer.error */
     send_answer(conn, &answer);
     return false;

@@ -67,6 +67,17 @@ static void leave_queue(struct keeper_run *run)
     }
 }
 
+void keeper_queue_refuse(struct keeper_pool *pool, enum pxw_outcome outcome,
+                         const char *text)
+{
+    struct keeper_run *run;
+
+    while ((run = TAILQ_FIRST(&pool->queue.waiting)) != NULL) {
+        leave_queue(run);
+        keeper_run_finish(run, outcome, text);
+    }
+}
+
 static void on_timeout(evutil_socket_t fd, short what, void *argument)
 {
     struct keeper_run *run = argument;
@@ -87,6 +98,10 @@ void keeper_queue_admit(struct keeper_run *run)
     const struct pxw_field *source = &run->message.field[PXW_F_SOURCE];
 
     run->admitted_us = fdio_now_us();
+    if (keeper_zygotes_hopeless(pool)) {
+        keeper_run_finish(run, PXW_NO_SANDBOX, KEEPER_NO_SANDBOX);
+        return;
+    }
     /* A run for which a slot is free waits at most for its job to be forked
      * and does not count as waiting. */
     if (pool->queue.length + pool->running

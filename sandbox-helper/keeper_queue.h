@@ -61,6 +61,10 @@ void keeper_queue_serve(struct keeper_pool *pool);
  * called. Does nothing for a run that was never admitted or is finished. */
 void keeper_run_cancel(struct keeper_run *run);
 
+/* Ends all runs that wait. */
+void keeper_queue_refuse(struct keeper_pool *pool, enum pxw_outcome outcome,
+                         const char *text);
+
 /* Ends a run of which nothing but this is known. */
 void keeper_run_finish(struct keeper_run *run, enum pxw_outcome outcome,
                        const char *text);

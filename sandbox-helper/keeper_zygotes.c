@@ -30,6 +30,9 @@
  * their successors at the same time. */
 #define SPREAD_PERCENT 10u
 
+/* As many starts have tried every level, and one twice. */
+#define HOPELESS 3u
+
 /* Waited before a start, by failures in a row. The first start after a long
  * life is at once; where the old one still serves there is no hurry. */
 static const unsigned restart_ms[] = { 0, 100, 500, 2000, 5000 };
@@ -61,6 +64,23 @@ static uint32_t spread(uint32_t value)
     return value - random % (most + 1);
 }
 
+bool keeper_zygotes_hopeless(const struct keeper_pool *pool)
+{
+    return pool->isolation.reached == LEVEL_NONE
+           && pool->isolation.failures >= HOPELESS;
+}
+
+/* As long as no zygote ever was up, only the first branch has any. */
+static void count_failure(struct keeper_pool *pool)
+{
+    if (pool->isolation.reached == LEVEL_NONE) {
+        pool->isolation.failures++;
+    }
+    if (keeper_zygotes_hopeless(pool)) {
+        keeper_queue_refuse(pool, PXW_NO_SANDBOX, KEEPER_NO_SANDBOX);
+    }
+}
+
 static void schedule_start(struct keeper_branch *branch)
 {
     struct keeper_zygotes *zygotes = &branch->zygotes;
@@ -68,6 +88,7 @@ static void schedule_start(struct keeper_branch *branch)
                                                : RESTARTS - 1;
 
     zygotes->failures++;
+    count_failure(branch->pool);
     if (zygotes->current == NULL) {
         set_timer(branch, restart_ms[step]);
         return;
@@ -175,6 +196,14 @@ static void choose_level(struct keeper_pool *pool)
         }
     }
     else {
+        if (!isolation->none_told) {
+            log_line(LOG_LEVEL_ERROR, 373,
+                     "pool \"%s\": isolation \"restricted\" was not reached"
+                     " either, nothing runs; the lines above say why and"
+                     " \"pyexecd --check\" what to change",
+                     pool->conf->name);
+        }
+        isolation->none_told = true;
         isolation->asked = LEVEL_FULL;
     }
     isolation->level_told = true;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 struct keeper_branch;
+struct keeper_pool;
 
 struct keeper_zygotes
 {
@@ -32,8 +33,18 @@ struct keeper_isolation
 {
     enum keeper_level asked;   /* of the next zygote that is started */
     enum keeper_level reached; /* LEVEL_NONE: no zygote ever became warm */
+    unsigned failures;         /* to start one, until one was warm */
     bool level_told;           /* that full cannot be had */
+    bool none_told;            /* nor restricted */
 };
+
+/* Why runs of a hopeless pool are refused, for people. */
+#define KEEPER_NO_SANDBOX \
+    "the isolation that PyExecIsolation demands was not reached"
+
+/* No zygote of the pool ever became warm, at any level that it accepts. It is
+ * tried on, but nobody need wait. */
+bool keeper_zygotes_hopeless(const struct keeper_pool *pool);
 
 /* Starts none yet. */
 void keeper_zygotes_open(struct keeper_branch *branch);

@@ -389,6 +389,7 @@ const char *pxw_outcome_name(enum pxw_outcome outcome)
         { PXW_ABSENT, "absent" },
         { PXW_LOST, "lost" },
         { PXW_BROKEN, "broken" },
+        { PXW_NO_SANDBOX, "no-sandbox" },
     };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -256,6 +256,7 @@ enum pxw_outcome
     PXW_ABSENT = 33,        /* no helper there; never sent, only concluded */
     PXW_LOST = 34,          /* its zygote or keeper died under it */
     PXW_BROKEN = 35,        /* a fault of ours */
+    PXW_NO_SANDBOX = 36,    /* the isolation that is demanded is not reached */
 };
 
 struct pxw_header
