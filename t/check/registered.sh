@@ -14,7 +14,7 @@ verdicts=$(
                 || echo "not ok - $file runs $name"
         done
     done
-    for file in t/unit/test_*.c t/fuzz/fuzz_*.c t/check/*.sh; do
+    for file in t/unit/test_*.c t/fuzz/fuzz_*.c t/tools/*.c t/check/*.sh; do
         grep -q "${file%.c}\([^a-z_]\|\$\)" Makefile.am \
             && echo "ok - Makefile.am has $file" \
             || echo "not ok - Makefile.am has $file"

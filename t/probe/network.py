@@ -11,10 +11,19 @@ def connected():
         return peer.recv(1) != b''
 
 
+def abstract():
+    name = '\0pyexec-probe-%d' % os.getpid()
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as other:
+        one.bind(name)
+        one.listen(1)
+        other.connect(name)
+
+
 attempt('IPv4 stream', opened(socket.AF_INET, socket.SOCK_STREAM))
 attempt('IPv4 datagram', opened(socket.AF_INET, socket.SOCK_DGRAM))
 attempt('IPv6', opened(socket.AF_INET6, socket.SOCK_STREAM))
 attempt('Unix', opened(socket.AF_UNIX, socket.SOCK_STREAM))
+attempt('abstract Unix socket', abstract)
 attempt('netlink', opened(socket.AF_NETLINK, socket.SOCK_RAW, 0))
 attempt('packet', opened(socket.AF_PACKET, socket.SOCK_RAW), witness='root')
 attempt('raw IPv4', opened(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP), witness='root')

@@ -12,7 +12,10 @@ my $socket = raw_open();
 my $body = json_text({ code => 'while True: pass' });
 my ($job, $keeper, $zygote, $own, $httpd);
 
-plan tests => 1 + @caps + 5 + 2 + @namespaces + 4;
+plan tests => 2 + @caps + 5 + 2 + @namespaces + 4;
+
+is(request('GET', '/health')->{json}{isolation}, 'full',
+   'health tells the level');
 
 print $socket "POST /t/wall-20s HTTP/1.1\r\nHost: x\r\n"
     . "Content-Type: application/json\r\n"

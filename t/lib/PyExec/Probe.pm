@@ -11,7 +11,7 @@ use POSIX ();
 use PyExec::Test;
 use Test::More;
 
-our @EXPORT = qw(probe_tests);
+our @EXPORT = qw(probe_tests probe_attempts);
 
 # The place without policy: there the kernel's layers stand alone.
 my $place = '/policy-off/execute';
@@ -40,6 +40,23 @@ sub probe_tests
     judge($_, $inside->{ $_->{name} }, $outside->{ $_->{name} })
         for @attempts;
     return;
+}
+
+# Runs the probe $name on the server at $port: its attempts, as [name, what came
+# of it].
+sub probe_attempts
+{
+    my ($name, $port) = @_;
+    my $marker = File::Temp->new(TEMPLATE => 'pyxXXXXX', DIR => '/tmp');
+    my $source = source($name, $marker);
+    my $inside;
+
+    chmod 0644, $marker->filename or die;
+    print $marker "marker\n";
+    close $marker or die;
+    $inside = verdicts(run_code($place, $source, port => $port)->{output});
+    return map { [ $_->{name}, $inside->{ $_->{name} } // 'no verdict' ] }
+        attempts($source);
 }
 
 sub judge

@@ -15,12 +15,13 @@ use IO::Select ();
 use IO::Socket::INET ();
 use JSON::PP ();
 use POSIX ();
+use PyExec::Hide ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
     json_text json_value matches wait_for seconds var data_lines
     descendants keeper zygotes all_zygotes zygote_of jobs spinning_job proc_status
-    is_alive own_server outside as_root server_pid sanitized);
+    is_alive own_server error_log outside as_root server_pid sanitized);
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum;
 my $vars;
@@ -369,7 +370,10 @@ sub spinning_job
 # ---- servers of a test's own ----
 
 # Starts an httpd like the one under test; $extra is added to its
-# configuration; ulimit => '-n 400' is what it is started under. Returns { pid, port, dir, stop }; die when it does not answer.
+# configuration. Returns { pid, port, dir, stop }; die when it does not answer.
+#   ulimit => '-n 400'    what it is started under
+#   hide => [feature...]  its helper runs under t/tools/hide
+#   health => 503         what /health is to answer (default 200)
 sub own_server
 {
     my ($extra, %opt) = @_;
@@ -378,8 +382,11 @@ sub own_server
     my $root = as_root();
     my $user = $root ? 'User ' . var('user') . "\nGroup " . var('group') : '';
     my $server = { dir => $dir, port => $port };
+    my $helper = var('helper_program');
 
     chmod 0711, $dir or die;
+    $helper = PyExec::Hide::program($dir, var('t_dir') . '/tools/hide',
+                                    $helper, @{ $opt{hide} }) if $opt{hide};
     open my $conf, '>', "$dir/httpd.conf" or die;
     print $conf <<"END";
 ServerName 127.0.0.1:$port
@@ -393,7 +400,7 @@ LoadModule pyexec_module "@{[ var('module_file') ]}"
 LogLevel info pyexec:debug
 $user
 @{[ var('helper_user') ]}
-PyExecHelperProgram "@{[ var('helper_program') ]}"
+PyExecHelperProgram "$helper"
 Define PYEXEC_POLICY_OFF
 Include "@{[ var('locations') ]}"
 $extra
@@ -402,7 +409,8 @@ END
     $server->{pid} = start_httpd("$dir/httpd.conf", $opt{ulimit});
     $server->{stop} = sub { stop_own($server) };
     wait_for(sub {
-        request('GET', '/health', port => $port)->{status} == 200;
+        request('GET', '/health', port => $port)->{status}
+            == ($opt{health} || 200);
     }, 15)
         or do {
             my $log = slurp("$dir/error_log");
@@ -411,6 +419,14 @@ END
             die "a server of our own does not answer:\n$log";
         };
     return $server;
+}
+
+# The lines of an own server's error log so far.
+sub error_log
+{
+    my ($server) = @_;
+
+    return slurp("$server->{dir}/error_log") // '';
 }
 
 sub free_port
