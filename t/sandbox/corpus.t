@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# The corpus of attacks, honest programs and abusive requests, each with the
-# policy on and with the kernel layers alone. t/corpus/replay.py sends the cases
-# and judges the answers; every case is a test here.
+# The corpus of attacks, honest programs and abusive requests at both isolation
+# levels, each with the policy on and with the kernel layers alone.
+# t/corpus/replay.py sends the cases and judges the answers; every case is a
+# test here.
 use strict;
 use warnings FATAL => 'all';
 use PyExec::Test;
@@ -20,13 +21,15 @@ for my $name (qw(attacks faithful requests)) {
     $cases += grep { /\S/ } <$in>;
 }
 
-for my $mode (@modes) {
-    my ($policy, $path) = @$mode;
-    my $url = 'http://127.0.0.1:' . var('port') . $path;
-    my ($passed, $skipped) = (0, 0);
+sub replay
+{
+    my ($level, $port, $policy, $path) = @_;
+    my $name = "$level, policy $policy";
+    my ($judged, $skipped) = (0, 0);
 
-    open my $out, '-|', '/usr/bin/python3', "$dir/replay.py", '--url', $url,
-        '--usage', '-v', '--policy', $policy,
+    open my $out, '-|', '/usr/bin/python3', "$dir/replay.py",
+        '--url', "http://127.0.0.1:$port$path", '--usage', '-v', '-j', 4,
+        '--policy', $policy, '--level', $level,
         map { "$dir/$_.jsonl" } qw(attacks faithful requests)
         or die "replay.py: $!\n";
     while (my $line = <$out>) {
@@ -34,13 +37,31 @@ for my $mode (@modes) {
         if ($1 eq 'SKIP') { $skipped++; next }
         # Advisory cases are no promise: WARN is told, and counts as seen.
         my $failed = $1 eq 'FAIL' && !(sanitized() && $instead{$2});
-        ok(!$failed, "policy $policy: $2 $3");
+        ok(!$failed, "$name: $2 $3");
         note("advisory: $2 $3") if $1 eq 'WARN';
-        $passed++;
+        $judged++;
     }
     close $out;
-    is($passed + $skipped, $cases, "policy $policy: every case was judged");
+    is($judged + $skipped, $cases, "$name: every case was judged");
     # Cases that are about the check itself, and nothing else.
-    is($skipped, $policy eq 'off' ? 28 : 0, "policy $policy: cases passed over");
+    is($skipped, $policy eq 'off' ? 28 : 0, "$name: cases passed over");
+    return;
 }
+
+sub level
+{
+    my ($port) = @_;
+
+    return request('GET', '/health', port => $port)->{json}{isolation};
+}
+
+is(level(var('port')), 'full', 'the server under test is at level full');
+replay('full', var('port'), @$_) for @modes;
+
+# Where there are no user namespaces.
+my $server = own_server("PyExecIsolation restricted\nPyExecConcurrency 4",
+                        hide => ['userns']);
+is(level($server->{port}), 'restricted', 'another one is at level restricted');
+replay('restricted', $server->{port}, @$_) for @modes;
+$server->{stop}->();
 done_testing();
