@@ -20,6 +20,7 @@
 #include "py_check.h"
 #include "py_hooks.h"
 #include "py_numpy.h"
+#include "py_uname.h"
 #include "py_source.h"
 #include "wire.h"
 #include "zygote_text.h"
@@ -130,6 +131,10 @@ static void call_gc(const char *function)
 int py_runtime_preload(const char *list, size_t size)
 {
     expects_imports = size > 0;
+    if (py_uname_prepare() != 0) {
+        PyErr_Print();
+        return -1;
+    }
     for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
         preload(always[i]);
     }

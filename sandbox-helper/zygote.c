@@ -342,7 +342,7 @@ int main(void)
     }
     if (py_runtime_preload((const char *)warm.field[PXW_F_PRELOAD].data,
                            warm.field[PXW_F_PRELOAD].size) != 0) {
-        die("take hold of Python's json module", -ENOENT);
+        die("take hold of Python's json and os modules", -ENOENT);
     }
     rv = job_stack_prepare();
     if (rv != 0) {
