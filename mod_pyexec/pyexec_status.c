@@ -67,6 +67,7 @@ static int tell(request_rec *r, const struct pxw_message *status,
     if (status != NULL) {
         put_field(body, "version", status, PXW_F_VERSION);
         put_field(body, "isolation", status, PXW_F_LEVEL);
+        put_field(body, "cgroup", status, PXW_F_CGROUP);
         put_field(body, "python", status, PXW_F_PYTHON);
         put_count(body, "running", status, PXW_F_RUNNING);
         put_count(body, "queued", status, PXW_F_QUEUED);

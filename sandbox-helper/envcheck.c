@@ -10,6 +10,7 @@
 #endif
 #include "envcheck.h"
 
+#include "cgroup_own.h"
 #include "cleanup.h"
 #include "envcheck_zygote.h"
 #include "fdio.h"
@@ -17,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
-#include <linux/magic.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -27,7 +27,6 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -330,54 +329,23 @@ static void tell_descriptors(void)
     tell("RLIMIT_NOFILE", VERDICT_YES, detail);
 }
 
-/* The line "0::/path" of /proc/self/cgroup names our group in version 2. */
-static bool find_cgroup(char *ret_path, size_t capacity)
-{
-    char text[4096];
-    CLEANUP_FD int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : fdio_read(fd, text, sizeof(text) - 1);
-    char *line;
-
-    if (size < 0) {
-        return false;
-    }
-    text[size] = '\0';
-    line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
-    if (line == NULL) {
-        return false;
-    }
-    line += line[0] == '\n' ? 4 : 3;
-    line[strcspn(line, "\n")] = '\0';
-    return snprintf(ret_path, capacity, "/sys/fs/cgroup%s", line)
-           < (int)capacity;
-}
-
 static void tell_cgroup(void)
 {
-    struct statfs status;
-    char path[4096];
-    char file[4160];
-    char controllers[256] = "";
+    struct cgroup_own own;
+    char names[CGROUP_NAMES_BYTES];
     char detail[512];
-    bool delegated;
 
-    if (statfs("/sys/fs/cgroup", &status) != 0
-        || status.f_type != CGROUP2_SUPER_MAGIC
-        || !find_cgroup(path, sizeof(path))) {
-        tell("cgroup v2", VERDICT_WITHOUT,
-             "not mounted at /sys/fs/cgroup; rlimits hold without it");
-        return;
-    }
-    (void)snprintf(file, sizeof(file), "%s/cgroup.controllers", path);
-    (void)read_line(file, controllers, sizeof(controllers));
-    (void)snprintf(file, sizeof(file), "%s/cgroup.procs", path);
-    delegated = access(path, W_OK) == 0 && access(file, W_OK) == 0;
-    (void)snprintf(detail, sizeof(detail), "%s, controllers: %s",
-                   delegated ? "delegated"
-                             : "not delegated (Delegate=yes of a systemd"
-                               " service does it); rlimits hold without it",
-                   controllers[0] == '\0' ? "none" : controllers);
-    tell("cgroup v2", delegated ? VERDICT_YES : VERDICT_WITHOUT, detail);
+    cgroup_own_find(&own);
+    cgroup_own_names(own.controllers, names);
+    (void)snprintf(detail, sizeof(detail), "%s%s%s",
+                   own.missing != NULL ? own.missing
+                                       : "delegated, controllers: ",
+                   own.missing != NULL
+                       ? "; resource limits hold without it" : names,
+                   own.missing == NULL && (own.controllers & CGROUP_CPU) == 0
+                       ? "; without cpu a run may use all processors" : "");
+    tell("cgroup v2", own.missing == NULL ? VERDICT_YES : VERDICT_WITHOUT,
+         detail);
 }
 
 enum envcheck_result envcheck_run(int zygote_program)

@@ -126,7 +126,7 @@ int envcheck_zygote(int program, enum keeper_level level)
     };
     char python[PXW_NAME_MAX + 1];
     const char *step = "";
-    int error = keeper_zygote_start(program, &ends, &step);
+    int error = keeper_zygote_start(program, -1, &ends, &step);
 
     if (error != 0) {
         (void)printf("Isolation \"%s\": not reached: cannot %s: %s.\n",

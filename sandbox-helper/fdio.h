@@ -14,8 +14,8 @@
 
 struct iovec;
 
-/* Descriptors that one packet may carry (PXW_FORK has four). */
-#define FDIO_MAX_FDS 4
+/* Descriptors that one packet may carry (PXW_FORK has up to five). */
+#define FDIO_MAX_FDS 5
 
 /* CLOCK_MONOTONIC in microseconds: the helper's only clock. */
 uint64_t fdio_now_us(void);

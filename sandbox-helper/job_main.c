@@ -56,6 +56,13 @@ static int count_from_start(const struct job_start *start)
     return pwrite(start->last_pid, "1", 1, 0) == 1 ? 0 : -EPERM;
 }
 
+/* Early, so that what follows is charged to the job's own group. */
+static int enter_cgroup(const struct job_start *start)
+{
+    return start->cgroup < 0 ? 0
+                             : fdio_write_full(start->cgroup, "0", 1, -1);
+}
+
 static int leave_session(const struct job_start *start)
 {
     (void)start;
@@ -154,6 +161,7 @@ static const struct
     enum jail_level level;  /* the least that has this step */
 } steps[] = {
     { "count processes from the start", count_from_start, JAIL_FULL },
+    { "enter the cgroup", enter_cgroup, JAIL_RESTRICTED },
     { "leave the session", leave_session, JAIL_RESTRICTED },
     { "leave the user namespace", leave_user_namespace, JAIL_FULL },
     { "close resource limits", close_limits, JAIL_RESTRICTED },

@@ -28,11 +28,14 @@ enum job_fd
     JOB_FD_ERR = 2,
     JOB_FD_REPORT = 3,
     JOB_FDS = 4,
+    JOB_FD_CGROUP = 4,    /* on the way only: not one of the job's */
+    JOB_FORK_FDS = 5,
 };
 
 struct job_start
 {
     int fds[JOB_FDS];      /* above 3, the job's from here on */
+    int cgroup;            /* cgroup.procs of its own group; -1: none */
     int landlock;          /* the ruleset */
     int zygote;            /* pidfd of the zygote */
     int last_pid;          /* of the slot; see count_from_start() */

@@ -60,6 +60,8 @@
 #define MAX_CONNECTIONS 1024
 /* Pipes and pidfd of a job, with the ends that are on their way to it. */
 #define FDS_PER_JOB 9
+/* A job's group, its peak, and the entrance on its way to the job. */
+#define FDS_PER_LEAF 3
 /* Loop, log, listener: generous. */
 #define FDS_FIXED 64
 /* pidfd, channel, log; while one is started also its ends of them. */
@@ -239,7 +241,8 @@ static int make_base(struct keeper *keeper)
 /* Each run may keep one zygote from ending that was current when it began;
  * beside those there are one that is current, one that comes, and some that
  * are killed but not gone. At the change there are twice as many ready jobs. */
-static rlim_t descriptors_of(const struct pool_conf *pool, size_t branches)
+static rlim_t descriptors_of(const struct pool_conf *pool, size_t branches,
+                             bool leaves)
 {
     bool recycles = pool->recycle_runs > 0 || pool->recycle_ms > 0;
     rlim_t standby = (recycles ? 2 : 1) * (rlim_t)branches;
@@ -247,7 +250,8 @@ static rlim_t descriptors_of(const struct pool_conf *pool, size_t branches)
     rlim_t zygotes = 4 * (rlim_t)branches
                      + (recycles ? (rlim_t)pool->concurrency : 0);
 
-    return jobs * FDS_PER_JOB + zygotes * FDS_PER_ZYGOTE;
+    return jobs * (FDS_PER_JOB + (leaves ? FDS_PER_LEAF : 0))
+           + zygotes * FDS_PER_ZYGOTE;
 }
 
 static rlim_t count_descriptors(const struct keeper *keeper)
@@ -256,7 +260,8 @@ static rlim_t count_descriptors(const struct keeper *keeper)
 
     for (size_t i = 0; i < keeper->conf->pool_count; i++) {
         count += descriptors_of(&keeper->conf->pools[i],
-                                keeper->branches_most);
+                                keeper->branches_most,
+                                keeper_cgroup_is_used(&keeper->cgroup));
     }
     return count;
 }
@@ -372,6 +377,7 @@ static void close_all(struct keeper *keeper)
     for (size_t i = 0; i < keeper->pool_count; i++) {
         keeper_branches_close(&keeper->pools[i]);
     }
+    keeper_cgroup_close(&keeper->cgroup);
     free(keeper->pools);
     if (event_initialized(&keeper->listening)) {
         (void)event_del(&keeper->listening);
@@ -401,6 +407,7 @@ int keeper_run(const struct helper_conf *conf)
     if (error != 0) {
         return error;
     }
+    keeper_cgroup_open(&keeper.cgroup);
     error = size_descriptors(&keeper);
     if (error == 0) {
         error = open_pools(&keeper);

@@ -8,6 +8,7 @@
 
 #include "helper_conf.h"
 #include "keeper_branch.h"
+#include "keeper_cgroup.h"
 #include "keeper_conn.h"
 #include "keeper_queue.h"
 
@@ -32,6 +33,7 @@ struct keeper
 {
     const struct helper_conf *conf;
     struct event_base *base;
+    struct keeper_cgroup cgroup;
     struct keeper_pool *pools;
     size_t pool_count;
 

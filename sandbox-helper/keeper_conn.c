@@ -265,6 +265,7 @@ static bool on_status(struct keeper_conn *conn)
     const struct keeper *keeper = conn->keeper;
     enum keeper_level level = LEVEL_NONE;
     const char *python = "";
+    char cgroup[CGROUP_NAMES_BYTES];
     uint32_t ready = 1;
     uint32_t running = 0;
     uint32_t queued = 0;
@@ -291,6 +292,8 @@ static bool on_status(struct keeper_conn *conn)
     if (python[0] != '\0') {
         pxw_put_str(&answer, PXW_F_PYTHON, python);
     }
+    cgroup_own_names(keeper->cgroup.controllers, cgroup);
+    pxw_put_str(&answer, PXW_F_CGROUP, cgroup[0] == '\0' ? "none" : cgroup);
     pxw_put_u32(&answer, PXW_F_RUNNING, running);
     pxw_put_u32(&answer, PXW_F_QUEUED, queued);
     if (hopeless) {

@@ -71,6 +71,12 @@ static void on_check(evutil_socket_t fd, short what, void *argument)
     if (job->killed || !read_clock(job->cpu_clock, &spent_us)) {
         return; /* EXITED is on its way */
     }
+    if (job->leaf != NULL) {
+        /* That of all its processes, whoever waits for them. */
+        uint64_t all_us = keeper_cgroup_cpu_us(job->leaf);
+
+        spent_us = all_us > spent_us ? all_us : spent_us;
+    }
     if (spent_us >= limit_us) {
         keeper_job_kill(job, JOB_PAST_CPU);
         return;

@@ -48,6 +48,9 @@ static void kill_process(struct keeper_job *job)
         log_line(LOG_LEVEL_ERROR, 340, "cannot kill job %d: %s",
                  (int)job->pid, strerror(errno));
     }
+    if (job->leaf != NULL) {
+        keeper_cgroup_kill(job->leaf);
+    }
     job->killed = true;
 }
 
@@ -305,6 +308,28 @@ static uint32_t lower(const struct pxw_message *message, enum pxw_tag tag,
     return wish;
 }
 
+/* The job applies them as rlimits; where there is a cgroup they hold there as
+ * well, and for all of its processes. */
+static void limit_group(struct keeper_job *job)
+{
+    const struct pool_conf *conf = job->branch->pool->conf;
+    const struct pxw_message *message = &job->run->message;
+    int error = job->leaf == NULL
+                    ? 0
+                    : keeper_cgroup_limit(
+                          job->leaf,
+                          pxw_u64(message, PXW_F_MEMORY, conf->memory_bytes),
+                          job->zygote->warm_bytes,
+                          pxw_u32(message, PXW_F_THREADS, conf->threads));
+
+    if (error != 0) {
+        /* Without a verdict that is a fault of ours. */
+        log_line(LOG_LEVEL_ERROR, 341, "cannot limit job %d's cgroup: %s",
+                 (int)job->pid, strerror(-error));
+        keeper_job_kill(job, JOB_NO_VERDICT);
+    }
+}
+
 void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run)
 {
     const struct pool_conf *conf = job->branch->pool->conf;
@@ -331,6 +356,7 @@ void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run)
     (void)event_del(&job->deadline);
     job->dispatched_us = fdio_now_us();
     keeper_job_set_deadline(job, wall_ms);
+    limit_group(job);
     keeper_cpu_start(job);
     if (run->frame_bytes > PIPE_DEFAULT_BYTES) {
         /* Saves a wake-up for each 4 KiB; where it is refused, it is slow. */

@@ -22,6 +22,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+struct keeper_cgroup_leaf;
 struct keeper_job;
 struct keeper_branch;
 struct keeper_zygote;
@@ -68,6 +69,7 @@ struct keeper_job
     uint64_t number;
     pid_t pid;
     int pidfd;
+    struct keeper_cgroup_leaf *leaf; /* NULL: no cgroup is delegated */
     enum keeper_job_state state;
     enum keeper_job_verdict verdict;
     bool killed;

@@ -20,6 +20,9 @@
 
 /* A job is ready within a millisecond or two, a hundred on a busy machine. */
 #define START_TIMEOUT_MS 10000
+/* As in PXW_FORK: the last one only where a cgroup is delegated. */
+#define THEIR_FDS 5
+#define THEIR_CGROUP 4
 
 void keeper_job_free(struct keeper_job *job)
 {
@@ -32,6 +35,7 @@ void keeper_job_free(struct keeper_job *job)
     (void)event_del(&job->report_channel.event);
     cleanup_fd(&job->input);
     cleanup_fd(&job->pidfd);
+    keeper_cgroup_give_back(job->leaf);
     keeper_stream_free(&job->out);
     keeper_stream_free(&job->err);
     keeper_report_free(&job->report);
@@ -58,16 +62,33 @@ static int open_pipe(int *ret_read, int *ret_write, bool ours_is_read)
     return error;
 }
 
-static void close_fds(int (*fds)[4])
+static void close_fds(int (*fds)[THEIR_FDS])
 {
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < THEIR_FDS; i++) {
         cleanup_fd(&(*fds)[i]);
     }
 }
 
+/* The job's own group, if there can be one. */
+static int open_leaf(struct keeper_job *job, int *ret_entrance)
+{
+    struct keeper_cgroup *cgroup = &job->branch->pool->keeper->cgroup;
+    int error = 0;
+
+    if (keeper_cgroup_is_used(cgroup)) {
+        error = keeper_cgroup_take(cgroup, job->zygote->warm_bytes,
+                                   &job->leaf);
+        if (error == 0) {
+            *ret_entrance = keeper_cgroup_entrance(job->leaf);
+            error = *ret_entrance < 0 ? *ret_entrance : 0;
+        }
+    }
+    return error;
+}
+
 static int ask_for_job(struct keeper_job *job)
 {
-    CLEANUP(close_fds) int theirs[4] = { -1, -1, -1, -1 };
+    CLEANUP(close_fds) int theirs[THEIR_FDS] = { -1, -1, -1, -1, -1 };
     int error = open_pipe(&theirs[0], &job->input, false);
 
     if (error == 0) {
@@ -86,7 +107,12 @@ static int ask_for_job(struct keeper_job *job)
         error = -ENOMEM;
     }
     if (error == 0) {
-        error = keeper_zygote_fork(job->zygote, job->number, theirs);
+        error = open_leaf(job, &theirs[THEIR_CGROUP]);
+    }
+    if (error == 0) {
+        error = keeper_zygote_fork(job->zygote, job->number, theirs,
+                                   job->leaf == NULL ? THEIR_CGROUP
+                                                     : THEIR_FDS);
     }
     return error;
 }

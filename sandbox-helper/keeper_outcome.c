@@ -59,6 +59,16 @@ static enum pxw_outcome refine(const struct keeper_report *report, int signal,
     return seen;
 }
 
+/* Beyond what the script was refused when it asked: the kernel found the group
+ * at its limit and ended all of it. */
+static bool kernel_ended_memory(const struct keeper_job *job,
+                                const struct keeper_job_end *end)
+{
+    return job->leaf != NULL && WIFSIGNALED(end->wait_status)
+           && WTERMSIG(end->wait_status) == SIGKILL
+           && keeper_cgroup_memory_spent(job->leaf);
+}
+
 enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
                                     const struct keeper_job_end *end)
 {
@@ -87,6 +97,9 @@ enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
     /* Hostile source can also spend its time in the check. */
     if (kernel_ended_cpu(job, end)) {
         return PXW_OUT_OF_CPU;
+    }
+    if (kernel_ended_memory(job, end)) {
+        return PXW_OUT_OF_MEMORY;
     }
     if (!report->started) {
         return PXW_BROKEN;
@@ -125,9 +138,29 @@ static void pass_on(struct pxw_writer *answer,
     }
 }
 
-void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *end,
+/* Processes that the job started and did not wait for are in the group's
+ * counts alone. */
+static struct keeper_job_end add_group(const struct keeper_job *job,
+                                       const struct keeper_job_end *end)
+{
+    struct keeper_job_end all = *end;
+
+    if (job->leaf != NULL) {
+        uint64_t cpu_us = keeper_cgroup_cpu_us(job->leaf);
+        uint64_t peak_bytes = keeper_cgroup_peak_bytes(job->leaf);
+
+        all.cpu_us = cpu_us > all.cpu_us ? cpu_us : all.cpu_us;
+        all.peak_bytes = peak_bytes > all.peak_bytes ? peak_bytes
+                                                     : all.peak_bytes;
+    }
+    return all;
+}
+
+void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *told,
                     struct pxw_writer *answer)
 {
+    struct keeper_job_end all = add_group(job, told);
+    const struct keeper_job_end *end = &all;
     const struct keeper_report *report = &job->report;
     uint64_t wall_us = fdio_now_us() - job->dispatched_us;
     enum pxw_outcome outcome;

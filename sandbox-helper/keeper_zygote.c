@@ -165,6 +165,7 @@ static void on_warmed(struct keeper_zygote *zygote,
     }
     memcpy(pool->python, python->data, python->size); /* PXW_NAME_MAX */
     pool->python[python->size] = '\0';
+    zygote->warm_bytes = pxw_u64(message, PXW_F_MEMORY, 0);
     (void)event_del(&zygote->warm_timer);
     keeper_zygotes_warmed(zygote,
                           keeper_level_of(&message->field[PXW_F_LEVEL],
@@ -255,7 +256,7 @@ static void on_writable(evutil_socket_t fd, short what, void *argument)
 }
 
 int keeper_zygote_fork(struct keeper_zygote *zygote, uint64_t number,
-                       const int fds[4])
+                       const int *fds, size_t count)
 {
     CLEANUP(pxw_writer_free) struct pxw_writer frame = { 0 };
     int error;
@@ -267,7 +268,8 @@ int keeper_zygote_fork(struct keeper_zygote *zygote, uint64_t number,
     pxw_put_u64(&frame, PXW_F_JOB, number);
     error = pxw_end(&frame);
     if (error == 0) {
-        error = fdio_send(zygote->ends.channel, frame.data, frame.size, fds, 4);
+        error = fdio_send(zygote->ends.channel, frame.data, frame.size, fds,
+                          count);
     }
     if (error == -EAGAIN && event_add(&zygote->writable, NULL) != 0) {
         return -ENOMEM;
@@ -309,6 +311,7 @@ struct keeper_zygote *keeper_zygote_open(struct keeper_branch *branch,
     int error = zygote == NULL
                     ? -ENOMEM
                     : keeper_zygote_start(pool->keeper->conf->zygote_program,
+                                          pool->keeper->cgroup.zygotes,
                                           &zygote->ends, &step);
 
     if (error != 0) {

@@ -43,6 +43,7 @@ struct keeper_zygote
 
     enum keeper_level asked;
     uint64_t up_us; /* since when it is up; 0: never was */
+    uint64_t warm_bytes; /* of its own, which a job's writes may copy */
     bool useful;    /* a run of it started */
     bool missed;    /* it failed and has to be replaced */
 
@@ -66,10 +67,10 @@ void keeper_zygote_close(struct keeper_zygote *zygote);
 /* The first half of that: another close follows, which does not wait long. */
 void keeper_zygote_kill(struct keeper_zygote *zygote);
 
-/* Asks for a job. The four descriptors stay the caller's. 0; -EAGAIN: full,
+/* Asks for a job. The descriptors of PXW_FORK stay the caller's. 0; -EAGAIN: full,
  * the branch is refilled once it is not; -ENOTCONN: not up; other errors. */
 int keeper_zygote_fork(struct keeper_zygote *zygote, uint64_t number,
-                       const int fds[4]);
+                       const int *fds, size_t count);
 
 /* It does not do what it should: kills it, its runs are lost, and another one
  * takes its place. `reason` is for the log. */

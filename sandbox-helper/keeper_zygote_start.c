@@ -17,7 +17,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -126,7 +128,22 @@ static int hold(pid_t pid, int *ret_pidfd)
     return 0;
 }
 
-int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends,
+pid_t keeper_zygote_fork_into(int cgroup)
+{
+    struct clone_args arguments = {
+        .flags = CLONE_INTO_CGROUP,
+        .exit_signal = SIGCHLD,
+        .cgroup = (uint64_t)cgroup,
+    };
+    pid_t pid = cgroup < 0 ? fork()
+                           : (pid_t)syscall(SYS_clone3, &arguments,
+                                            sizeof(arguments));
+
+    return pid < 0 ? -errno : pid;
+}
+
+int keeper_zygote_start(int program, int cgroup,
+                        struct keeper_zygote_ends *ret_ends,
                         const char **ret_step)
 {
     CLEANUP(close_ends) struct ends ends = {
@@ -148,11 +165,11 @@ int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends,
     *ret_step = "fork";
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &before); /* both cannot fail */
-    pid = fork();
+    pid = keeper_zygote_fork_into(cgroup);
     if (pid == 0) {
         start_or_die(program, &ends, keeper_pid);
     }
-    error = pid < 0 ? -errno : 0;
+    error = pid < 0 ? (int)pid : 0;
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     if (error != 0) {
         return error;

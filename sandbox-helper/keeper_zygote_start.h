@@ -20,9 +20,16 @@ struct keeper_zygote_ends
     int log;
 };
 
-/* Starts `program`. 0, and all of *ret_ends is the caller's; or a negative
- * errno, and nothing is left. *ret_step is what was tried last. */
-int keeper_zygote_start(int program, struct keeper_zygote_ends *ret_ends,
+/* fork(2) into a cgroup, of which `cgroup` is the directory; -1: into our own.
+ * Unlike libc's it runs no handlers and must be followed by exec or _exit. A
+ * negative errno instead of -1. */
+pid_t keeper_zygote_fork_into(int cgroup);
+
+/* Starts `program`, in `cgroup` as above. 0, and all of *ret_ends is the
+ * caller's; or a negative errno, and nothing is left. *ret_step is what was
+ * tried last. */
+int keeper_zygote_start(int program, int cgroup,
+                        struct keeper_zygote_ends *ret_ends,
                         const char **ret_step);
 
 /* Sends WARM: what this branch of the pool needs at `level`; NULL: the pool's

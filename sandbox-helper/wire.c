@@ -78,6 +78,7 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_READY] = KIND_U32,
     [PXW_F_RUNNING] = KIND_U32,
     [PXW_F_QUEUED] = KIND_U32,
+    [PXW_F_CGROUP] = KIND_NAME,
 };
 
 #define MAX_RULE_TAGS 16
@@ -115,14 +116,15 @@ static const struct rule rules[] = {
     { .type = PXW_STATUS, .max_body = 64 },
     { .type = PXW_STATUS_IS, .max_body = SMALL,
       .must = { PXW_F_READY, PXW_F_LEVEL, PXW_F_VERSION },
-      .may = { PXW_F_PYTHON, PXW_F_RUNNING, PXW_F_QUEUED, PXW_F_TEXT } },
+      .may = { PXW_F_PYTHON, PXW_F_RUNNING, PXW_F_QUEUED, PXW_F_TEXT,
+               PXW_F_CGROUP } },
     { .type = PXW_SETUP, .max_body = 1u << 20, .must = { PXW_F_TOKEN },
       .may = { PXW_F_POOL_DEF }, .many = PXW_F_POOL_DEF },
     { .type = PXW_WARM, .max_body = PACKET,
       .must = { PXW_F_SLOTS, PXW_F_MEMORY },
       .may = { PXW_F_PRELOAD, PXW_F_LEVEL } },
     { .type = PXW_WARMED, .max_body = SMALL,
-      .must = { PXW_F_PYTHON, PXW_F_LEVEL } },
+      .must = { PXW_F_PYTHON, PXW_F_LEVEL }, .may = { PXW_F_MEMORY } },
     { .type = PXW_FORK, .max_body = SMALL, .must = { PXW_F_JOB } },
     { .type = PXW_FORKED, .max_body = SMALL, .must = { PXW_F_JOB },
       .may = { PXW_F_PID, PXW_F_ERROR } },

@@ -35,7 +35,8 @@
  *   fork channel (SOCK_SEQPACKET, one frame a packet): keeper <-> zygote
  *     WARM     keeper: what to preload  -> WARMED, after the self-test held
  *     FORK     keeper, with four descriptors: stdin (a pipe's read end),
- *              stdout, stderr, report (pipes' write ends)
+ *              stdout, stderr, report (pipes' write ends); where a cgroup is
+ *              delegated with a fifth, cgroup.procs of the job's group
  *                                       -> FORKED, with the job's pidfd, or
  *                                          with ERROR and no descriptor
  *     EXITED   zygote: a job was reaped
@@ -129,7 +130,8 @@ enum pxw_tag
     PXW_F_FORBID = 8,     /* u32: PXW_FORBID_… */
     PXW_F_WALL_MS = 9,    /* u32 */
     PXW_F_CPU_MS = 10,    /* u32 */
-    PXW_F_MEMORY = 11,    /* u64 bytes on top of the warm interpreter */
+    PXW_F_MEMORY = 11,    /* u64 bytes on top of the warm interpreter; in
+                           * WARMED: what that itself has of its own */
     PXW_F_OUTPUT = 12,    /* u32 bytes kept per stream */
     PXW_F_FILES = 13,     /* u32 open descriptors */
     PXW_F_THREADS = 14,   /* u32 threads, the main one included */
@@ -182,8 +184,10 @@ enum pxw_tag
     PXW_F_READY = 62,     /* u32: 1 when runs can be served */
     PXW_F_RUNNING = 63,   /* u32 */
     PXW_F_QUEUED = 64,    /* u32 */
+    PXW_F_CGROUP = 65,    /* name: cgroup controllers that limit each run, with
+                           * blanks between; "none" */
 
-    PXW_TAGS = 65
+    PXW_TAGS = 66
 };
 
 /* PXW_F_FORBID: what the source check and the run-time hooks refuse. */

@@ -79,26 +79,27 @@ static void send_or_die(struct pxw_writer *frame, const int *fd)
     }
 }
 
-/* Receives one frame of a given type with exactly `count` descriptors. The
- * message points into packet. */
-static void receive_or_die(uint16_t type, int *fds, size_t count,
-                           struct pxw_message *ret_message)
+/* Receives one frame of a given type with `least` to `most` descriptors and
+ * returns how many. The message points into packet. */
+static size_t receive_or_die(uint16_t type, int *fds, size_t least, size_t most,
+                             struct pxw_message *ret_message)
 {
     struct pxw_header header;
     size_t got = 0;
     ssize_t size = fdio_receive(CHANNEL, packet, sizeof(packet),
-                                fds, count, &got);
+                                fds, most, &got);
 
     if (size == 0 || size == -ECONNRESET) {
         exit(0); /* the keeper is gone */
     }
-    if (size < PXW_HEADER_BYTES || got != count
+    if (size < PXW_HEADER_BYTES || got < least
         || pxw_get_header(packet, &header) != 0 || header.type != type
         || header.length != (size_t)size - PXW_HEADER_BYTES
         || pxw_parse(type, packet + PXW_HEADER_BYTES, header.length,
                      ret_message) != 0) {
         die("understand the keeper", -EPROTO);
     }
+    return got;
 }
 
 /* A second thread would hold locks that no job could ever take. */
@@ -178,6 +179,7 @@ static void announce(enum jail_level level)
     pxw_begin(&frame, PXW_WARMED);
     pxw_put_str(&frame, PXW_F_PYTHON, py_runtime_version());
     pxw_put_str(&frame, PXW_F_LEVEL, level_names[level]);
+    pxw_put_u64(&frame, PXW_F_MEMORY, zygote_jobs_own_bytes());
     send_or_die(&frame, NULL);
 }
 
@@ -201,16 +203,19 @@ static void answer_fork(uint64_t number, const struct zygote_job *started,
 
 static void serve_request(void)
 {
-    int fds[JOB_FDS];
+    int fds[JOB_FORK_FDS];
     struct pxw_message request;
     const struct zygote_job *started;
+    size_t count = receive_or_die(PXW_FORK, fds, JOB_FDS, JOB_FORK_FDS,
+                                  &request);
     uint64_t number;
     int error = 0;
 
-    receive_or_die(PXW_FORK, fds, JOB_FDS, &request);
     number = pxw_u64(&request, PXW_F_JOB, 0);
-    started = zygote_jobs_fork(number, fds, &error);
-    for (int i = 0; i < JOB_FDS; i++) {
+    started = zygote_jobs_fork(number, fds,
+                               count > JOB_FD_CGROUP ? fds[JOB_FD_CGROUP] : -1,
+                               &error);
+    for (size_t i = 0; i < count; i++) {
         (void)close(fds[i]);
     }
     answer_fork(number, started, error);
@@ -329,7 +334,7 @@ int main(void)
     if (rv != 0) {
         die("find the stack in /proc/self/maps", rv);
     }
-    receive_or_die(PXW_WARM, NULL, 0, &warm);
+    (void)receive_or_die(PXW_WARM, NULL, 0, 0, &warm);
     level = level_or_die(&warm);
     enter_jail_or_die(level);
     rv = zygote_jobs_prepare(pxw_u32(&warm, PXW_F_SLOTS, 0), level, &reason);

@@ -156,6 +156,25 @@ static uint64_t read_warm_bytes(void)
     return strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+uint64_t zygote_jobs_own_bytes(void)
+{
+    char text[128];
+    char *at = text;
+    uint64_t pages[3]; /* of address space, resident, of these from files */
+    ssize_t size = pread(table.statm, text, sizeof(text) - 1, 0);
+
+    if (size <= 0) {
+        return 0;
+    }
+    text[size] = '\0';
+    for (int i = 0; i < 3; i++) {
+        pages[i] = strtoull(at, &at, 10);
+    }
+    return pages[1] <= pages[2] ? 0
+                                : (pages[1] - pages[2])
+                                      * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static int replace_slot(struct zygote_job *job)
 {
     int slot = slot_make(table.maker);
@@ -182,9 +201,11 @@ static int enter_slot(struct zygote_job *job)
 }
 
 /* The child never comes back from here. */
-static int fork_into(struct zygote_job *job, const int *fds, bool selftest)
+static int fork_into(struct zygote_job *job, const int *fds, int cgroup,
+                     bool selftest)
 {
     struct job_start start = {
+        .cgroup = cgroup,
         .landlock = table.landlock,
         .zygote = table.self,
         .last_pid = table.last_pid,
@@ -221,14 +242,14 @@ static int fork_into(struct zygote_job *job, const int *fds, bool selftest)
 }
 
 const struct zygote_job *zygote_jobs_fork(uint64_t number, const int *fds,
-                                          int *ret_error)
+                                          int cgroup, int *ret_error)
 {
     *ret_error = -EAGAIN;
     for (uint32_t i = 0; i < table.count; i++) {
         struct zygote_job *job = &table.jobs[i];
 
         if (job->pid == 0) {
-            *ret_error = fork_into(job, fds, false);
+            *ret_error = fork_into(job, fds, cgroup, false);
             job->number = number;
             return *ret_error == 0 ? job : NULL;
         }
@@ -303,7 +324,7 @@ int zygote_jobs_selftest(void)
     for (int i = 0; i < JOB_FDS; i++) {
         fds[i] = other; /* one pipe serves for all: nothing else is said */
     }
-    rv = fork_into(&table.jobs[0], fds, true);
+    rv = fork_into(&table.jobs[0], fds, -1, true);
     if (rv != 0) {
         return rv;
     }

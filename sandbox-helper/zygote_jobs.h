@@ -37,11 +37,14 @@ int zygote_jobs_prepare(uint32_t slots, enum jail_level level,
 /* The table, for polling: *ret_count entries. */
 const struct zygote_job *zygote_jobs_table(uint32_t *ret_count);
 
-/* Forks a job with the four descriptors of PXW_FORK, which stay the caller's.
- * Returns its entry, or NULL with *ret_error a negative errno (-EAGAIN: every
+/* How much memory this process has that is not a file's, in bytes. */
+uint64_t zygote_jobs_own_bytes(void);
+
+/* Forks a job with the first four descriptors of PXW_FORK and the fifth, or
+ * -1, in `cgroup`; they stay the caller's. Returns its entry, or NULL with *ret_error a negative errno (-EAGAIN: every
  * slot is taken). */
 const struct zygote_job *zygote_jobs_fork(uint64_t number, const int *fds,
-                                          int *ret_error);
+                                          int cgroup, int *ret_error);
 
 /* Takes the end of a job, waiting for it if need be; its slot is free then.
  * 0 or a negative errno. */
