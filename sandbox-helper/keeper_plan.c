@@ -186,12 +186,16 @@ static int add_branch(struct keeper_plan *plan, uint32_t groups,
     for (size_t i = 0; i < plan->module_count; i++) {
         const struct plan_module *module = &plan->modules[i];
 
-        if ((groups >> module->group & 1) != 0) {
-            memcpy(branch->preload + branch->preload_size, module->name,
-                   module->size);
-            branch->preload_size += module->size;
+        if ((groups >> module->group & 1) == 0) {
+            continue;
+        }
+        /* Between two, as in the list: nothing grows longer than that was. */
+        if (branch->preload_size > 0) {
             branch->preload[branch->preload_size++] = '\n';
         }
+        memcpy(branch->preload + branch->preload_size, module->name,
+               module->size);
+        branch->preload_size += module->size;
     }
     return 0;
 }
@@ -343,7 +347,9 @@ static uint32_t look_at_line(const struct keeper_plan *plan,
         }
         at = several ? memchr(at, ',', (size_t)(end - at)) : NULL;
         more = at != NULL;
-        at += more;
+        if (more) {
+            at++;
+        }
     }
     return groups;
 }

@@ -91,10 +91,10 @@ static void test_branches(void **state)
 static void test_preloaded(void **state)
 {
     static const char *const lists[] = {
-        "", "math\njson\nos.path\n",
-        "math\nnumpy\nrequests\njson\nsubprocess\nos.path\n",
-        "math\nnumpy\njson\nos.path\n", "math\nrequests\njson\nos.path\n",
-        "math\njson\nsubprocess\nos.path\n",
+        "", "math\njson\nos.path",
+        "math\nnumpy\nrequests\njson\nsubprocess\nos.path",
+        "math\nnumpy\njson\nos.path", "math\nrequests\njson\nos.path",
+        "math\njson\nsubprocess\nos.path",
     };
     struct keeper_plan plan;
 
