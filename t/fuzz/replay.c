@@ -27,12 +27,15 @@ static int replay(const char *path)
     if (data == NULL || fread(data, 1, (size_t)size, file) != (size_t)size) {
         goto out;
     }
-    rv = LLVMFuzzerTestOneInput(data, (size_t)size);
+    rv = 0;
 out:
-    free(data);
     if (file != NULL) {
-        (void)fclose(file); /* only read */
+        (void)fclose(file); /* only read; a target finds its number free */
     }
+    if (rv == 0) {
+        rv = LLVMFuzzerTestOneInput(data, (size_t)size);
+    }
+    free(data);
     return rv;
 }
 

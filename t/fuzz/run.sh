@@ -8,27 +8,41 @@ set -eu
 module='dialect_auto dialect_code dialect_main dialect_report dialect_run
     pyexec_buffer pyexec_form pyexec_json pyexec_json_write
     pyexec_jsoncheck pyexec_optional pyexec_outcome pyexec_utf8'
-helper='wire wire_writer'
+wire='wire wire_writer'
+keeper='cgroup_own fdio helper_conf log'
 
 if ! command -v "$FUZZ_CC" >/dev/null; then
     echo "make fuzz needs $FUZZ_CC (packages clang and libclang-rt-14-dev)" >&2
     exit 1
 fi
-sources=
-for name in $module; do
-    sources="$sources $srcdir/mod_pyexec/$name.c"
-done
-for name in $helper; do
-    sources="$sources $srcdir/sandbox-helper/$name.c"
-done
+
+# Prints what the target "$1" is linked with: the keeper's targets know nothing
+# of the module, and config.h belongs to them alone.
+parts_of()
+{
+    case $1 in
+    wire|form|json|jsoncheck)
+        printf "$srcdir/mod_pyexec/%s.c " $module
+        printf "$srcdir/sandbox-helper/%s.c " $wire
+        printf '%s ' "$FUZZ_LIBS" ;;
+    *)
+        printf '%s ' -DHAVE_CONFIG_H -I. "$srcdir"/sandbox-helper/keeper*.c
+        printf "$srcdir/sandbox-helper/%s.c " $wire $keeper
+        printf '%s ' "$FUZZ_KEEPER_LIBS" ;;
+    esac
+    if [ "$1" = keeper ]; then
+        printf '%s ' "$srcdir/t/fuzz/world.c" "$FUZZ_WRAPS"
+    fi
+}
+
 mkdir -p t/fuzz/work
 for target in "$@"; do
     work=t/fuzz/work/$target
     mkdir -p "$work/found"
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2046,SC2086
     "$FUZZ_CC" -g -O1 -fsanitize=fuzzer,address,undefined \
         -fno-sanitize-recover=all $FUZZ_CPPFLAGS \
-        "$srcdir/t/fuzz/fuzz_$target.c" $sources $FUZZ_LIBS -o "$work/fuzz"
+        "$srcdir/t/fuzz/fuzz_$target.c" $(parts_of "$target") -o "$work/fuzz"
     echo "fuzzing $target for $FUZZ_SECONDS s"
     # Deep nesting and long texts are of interest: longer than the corpus is.
     "$work/fuzz" -max_total_time="$FUZZ_SECONDS" -max_len=20000 -timeout=10 \
