@@ -37,7 +37,8 @@ static int ended_itself(enum pxw_outcome outcome)
     return 0;
 }
 
-/* A limit or a signal is the keeper's word and goes before the script's. */
+/* A limit or a signal is the keeper's word and goes before the script's, which
+ * is not asked where nothing was to be called. */
 pyexec_end_t pyexec_outcome_end(const pyexec_outcome_t *outcome)
 {
     static const char bad_json[] = "it is not well-formed JSON";
@@ -47,6 +48,9 @@ pyexec_end_t pyexec_outcome_end(const pyexec_outcome_t *outcome)
 
     if (!ended_itself(outcome->outcome)) {
         end.kind = PYEXEC_END_STOPPED;
+        return end;
+    }
+    if (outcome->asked->call == PXW_CALL_NONE) {
         return end;
     }
     switch (pxw_u32(outcome->message, PXW_F_KIND, 0)) {
