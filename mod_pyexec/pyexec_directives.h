@@ -102,6 +102,9 @@
     X(GLOBAL, LEVEL, isolation, "PyExecIsolation", "full", 0, 0,            \
       "the least isolation that runs are served with: full (default), or "   \
       "restricted where the kernel has no user namespaces")                 \
+    X(GLOBAL, COUNT, processes, "PyExecProcesses", 1, 1, 64,                \
+      "processes of a run, its threads included (default 1: a run cannot "   \
+      "start any); more needs isolation full")                              \
     X(GLOBAL, COUNT, recycle_runs, "PyExecRecycle", 5000, 0, 1000000,       \
       "runs after which the warm interpreter is replaced (default 5000); "   \
       "0: never")                                                           \

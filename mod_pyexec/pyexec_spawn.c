@@ -101,6 +101,7 @@ static int build_setup(struct pxw_writer *frame, const pyexec_spawn_t *spawn)
     pxw_put_u32(frame, PXW_F_FILES, PYEXEC_FILES_CEILING);
     pxw_put_u32(frame, PXW_F_THREADS, PYEXEC_THREADS_CEILING);
     pxw_put_str(frame, PXW_F_LEVEL, global->isolation);
+    pxw_put_u32(frame, PXW_F_PROCESSES, (uint32_t)global->processes);
     pxw_put_u32(frame, PXW_F_RECYCLE_RUNS, (uint32_t)global->recycle_runs);
     pxw_put_u32(frame, PXW_F_RECYCLE_MS, (uint32_t)global->recycle_ms);
     pxw_put_str(frame, PXW_F_PRELOAD, global->preload);

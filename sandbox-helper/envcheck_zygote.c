@@ -120,6 +120,7 @@ int envcheck_zygote(int program, enum keeper_level level)
     static const struct pool_conf pool = {
         .concurrency = 1,
         .memory_bytes = 64u << 20,
+        .processes = 1,
     };
     CLEANUP(end_zygote) struct keeper_zygote_ends ends = {
         .pidfd = -1, .channel = -1, .log = -1,

@@ -33,6 +33,8 @@
 #define MAX_RUN_MS 86400000
 #define MAX_FILES 4096
 #define MAX_THREADS 4096
+/* A run's memory is bounded for each process: this many times as much. */
+#define MAX_PROCESSES 64
 /* More often the machine would do nothing but warm zygotes. */
 #define MIN_RECYCLE_MS 100
 
@@ -208,6 +210,7 @@ static bool ranges_hold(const struct pool_conf *pool)
            && pool->output_bytes <= PXW_OUTPUT_MAX
            && in_range(pool->files, 1, MAX_FILES)
            && in_range(pool->threads, 1, MAX_THREADS)
+           && in_range(pool->processes, 1, MAX_PROCESSES)
            && (pool->recycle_ms == 0 || pool->recycle_ms >= MIN_RECYCLE_MS)
            && pool->least_level != LEVEL_NONE;
 }
@@ -235,6 +238,7 @@ static int read_pool(const struct pxw_field *field, struct pool_conf *pool)
     pool->output_bytes = pxw_u32(&message, PXW_F_OUTPUT, 0);
     pool->files = pxw_u32(&message, PXW_F_FILES, 0);
     pool->threads = pxw_u32(&message, PXW_F_THREADS, 0);
+    pool->processes = pxw_u32(&message, PXW_F_PROCESSES, 1);
     pool->recycle_runs = pxw_u32(&message, PXW_F_RECYCLE_RUNS, 0);
     pool->recycle_ms = pxw_u32(&message, PXW_F_RECYCLE_MS, 0);
     pool->least_level = keeper_level_of(&message.field[PXW_F_LEVEL],

@@ -33,6 +33,7 @@ struct pool_conf
     uint32_t output_bytes;
     uint32_t files;
     uint32_t threads;
+    uint32_t processes;            /* with their threads; 1: none is started */
     uint32_t recycle_runs;         /* 0: never for this reason */
     uint32_t recycle_ms;           /* the same */
     enum keeper_level least_level; /* below it nothing runs */

@@ -162,6 +162,31 @@ void keeper_zygotes_warmed(struct keeper_zygote *zygote,
     keeper_branch_is_up(branch);
 }
 
+/* Without PID namespaces nothing would end the processes of a run for sure. */
+static bool needs_full(const struct pool_conf *conf)
+{
+    return conf->least_level == LEVEL_FULL || conf->processes > 1;
+}
+
+static void tell_full_is_needed(const struct pool_conf *conf)
+{
+    if (conf->processes > 1) {
+        log_line(LOG_LEVEL_ERROR, 375,
+                 "pool \"%s\": isolation \"full\" was not reached, nothing"
+                 " runs; \"PyExecProcesses %u\" needs it, whatever"
+                 " PyExecIsolation accepts; the lines above say why and"
+                 " \"pyexecd --check\" what to change",
+                 conf->name, (unsigned)conf->processes);
+        return;
+    }
+    log_line(LOG_LEVEL_ERROR, 369,
+             "pool \"%s\": isolation \"full\" was not reached, nothing"
+             " runs; the lines above say why and \"pyexecd --check\""
+             " what to change; \"PyExecIsolation restricted\" accepts"
+             " less",
+             conf->name);
+}
+
 /* A zygote never became warm. What can be had less is tried in turn with full
  * until one is reached, for the failure may have had another reason; from then
  * on it is that one and nothing else, for isolation must not depend on when a
@@ -173,14 +198,9 @@ static void choose_level(struct keeper_pool *pool)
     if (isolation->reached != LEVEL_NONE) {
         return;
     }
-    if (pool->conf->least_level == LEVEL_FULL) {
+    if (needs_full(pool->conf)) {
         if (!isolation->level_told) {
-            log_line(LOG_LEVEL_ERROR, 369,
-                     "pool \"%s\": isolation \"full\" was not reached, nothing"
-                     " runs; the lines above say why and \"pyexecd --check\""
-                     " what to change; \"PyExecIsolation restricted\" accepts"
-                     " less",
-                     pool->conf->name);
+            tell_full_is_needed(pool->conf);
         }
     }
     else if (isolation->asked == LEVEL_FULL) {

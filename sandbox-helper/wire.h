@@ -33,13 +33,14 @@
  *              and its end of file means that httpd is gone
  *
  *   fork channel (SOCK_SEQPACKET, one frame a packet): keeper <-> zygote
- *     WARM     keeper: what to preload  -> WARMED, after the self-test held
+ *     WARM     keeper: what to preload, what jobs may do
+ *                                       -> WARMED, after the self-test held
  *     FORK     keeper, with four descriptors: stdin (a pipe's read end),
  *              stdout, stderr, report (pipes' write ends); where a cgroup is
  *              delegated with a fifth, cgroup.procs of the job's group
  *                                       -> FORKED, with the job's pidfd, or
  *                                          with ERROR and no descriptor
- *     EXITED   zygote: a job was reaped
+ *     EXITED   zygote: a job was reaped, and whatever it had started is gone
  *
  *   job's stdin (pipe): keeper -> job
  *     RUN      the frame as the keeper got it, its limits brought down to the
@@ -167,6 +168,8 @@ enum pxw_tag
     PXW_F_QUEUE_MS = 45,  /* u32: how long one may wait */
     PXW_F_RECYCLE_RUNS = 46, /* u32: a zygote is replaced after as many runs */
     PXW_F_RECYCLE_MS = 47,   /* u32: … or so long; 0 or absent: never */
+    PXW_F_PROCESSES = 48, /* u32: processes and threads of a run together; 1
+                           * or absent: it can start no process */
 
     /* fork channel */
     PXW_F_JOB = 50,       /* u64: the keeper's number for a job */
@@ -175,6 +178,8 @@ enum pxw_tag
     PXW_F_WAIT = 53,      /* u32: wait status as wait4(2) gave it */
     PXW_F_PYTHON = 54,    /* name: the interpreter's version */
     PXW_F_STEP = 55,      /* name: which step failed */
+    PXW_F_INIT = 56,      /* u32: PID of the init that adopts what the job
+                           * leaves behind; absent: it can leave nothing */
 
     /* status */
     PXW_F_LEVEL = 60,     /* name: isolation level, "full" or "restricted";
