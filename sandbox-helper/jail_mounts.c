@@ -16,6 +16,7 @@
 #include <linux/mount.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -23,7 +24,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "jail_trees.h"
+#include "jail_programs.h"
 
 /* Any directory that every system has: the new root is built over it and
  * nothing else in this mount namespace will ever look there. */
@@ -32,19 +33,21 @@
 /* Directories, stubs and links only: a few pages. */
 #define ROOT_OPTIONS "mode=0755,size=256k,nr_inodes=1024"
 
-/* 64 entries of update-alternatives are more than any system has libraries. */
-#define MAX_ALTERNATIVES 64
+/* More entries of update-alternatives than any system has libraries, and
+ * fewer than the root has inodes. */
+#define MAX_ALTERNATIVES 512
 
 /* What is bound, read-only. */
-static const struct
+struct tree
 {
     const char *path;
     bool needed;
-} trees[] = {
-#define TREE(where, needs) { .path = where, .needed = needs },
-    JAIL_TREES(TREE)
-#undef TREE
 };
+
+#define TREE(where, needs) { .path = where, .needed = needs },
+static const struct tree trees[] = { JAIL_TREES(TREE) };
+static const struct tree programs[] = { JAIL_PROGRAM_TREES(TREE) };
+#undef TREE
 
 /* /dev/full is the one that no Landlock rule grants: the self-test tries it. */
 static const char *const devices[] = {
@@ -123,7 +126,8 @@ static int make_file(const char *path, const char *text)
 }
 
 /* An alias in the source (a symlink) is resolved: what is bound is the real
- * tree, under the name by which the interpreter asks for it. */
+ * tree, under the name by which the interpreter asks for it. What is there
+ * already is part of an earlier tree. */
 static int bind_tree(const char *path, uint64_t flags)
 {
     char at[PATH_MAX];
@@ -135,6 +139,9 @@ static int bind_tree(const char *path, uint64_t flags)
     }
     if (stat(path, &st) != 0) {
         return -errno;
+    }
+    if (S_ISREG(st.st_mode) && access(at, F_OK) == 0) {
+        return 0;
     }
     if (S_ISDIR(st.st_mode)) {
         rv = make_directories(at, true);
@@ -151,15 +158,28 @@ static int bind_tree(const char *path, uint64_t flags)
     return set_flags(at, AT_RECURSIVE, flags);
 }
 
-static int bind_trees(void)
+static int bind_list(const struct tree *list, size_t count)
 {
-    for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++) {
-        int rv = bind_tree(trees[i].path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
-                                              | MOUNT_ATTR_NODEV);
+    for (size_t i = 0; i < count; i++) {
+        int rv = bind_tree(list[i].path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+                                             | MOUNT_ATTR_NODEV);
 
-        if (rv != 0 && !(rv == -ENOENT && !trees[i].needed)) {
+        if (rv != 0 && !(rv == -ENOENT && !list[i].needed)) {
             return rv;
         }
+    }
+    return 0;
+}
+
+static int bind_trees(const struct jail *jail)
+{
+    int error = bind_list(trees, sizeof(trees) / sizeof(trees[0]));
+
+    if (error == 0 && jail->processes) {
+        error = bind_list(programs, sizeof(programs) / sizeof(programs[0]));
+    }
+    if (error != 0) {
+        return error;
     }
     for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
         int rv = bind_tree(devices[i], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
@@ -201,9 +221,25 @@ static void close_dir(DIR **dir)
     }
 }
 
+static bool is_library(const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+
+    return strncmp(name, "lib", 3) == 0 && strstr(name, ".so.") != NULL;
+}
+
+static bool is_program(const char *path)
+{
+    char target[PATH_MAX];
+
+    return readlink(path, target, sizeof(target)) > (ssize_t)strlen("/usr/bin/")
+           && strncmp(target, "/usr/bin/", strlen("/usr/bin/")) == 0;
+}
+
 /* Debian finds libblas.so.3 through /etc/alternatives: without its links
- * numpy does not load. Only those of shared libraries are copied. */
-static int copy_alternatives(void)
+ * numpy does not load. Only those of shared libraries are copied, and those of
+ * programs (awk, say) where there are any. */
+static int copy_alternatives(bool with_programs)
 {
     static const char where[] = "/etc/alternatives";
     CLEANUP(close_dir) DIR *dir = opendir(where);
@@ -217,22 +253,42 @@ static int copy_alternatives(void)
     while (rv == 0 && (entry = readdir(dir)) != NULL) {
         char path[PATH_MAX];
 
-        if (strncmp(entry->d_name, "lib", 3) != 0
-            || strstr(entry->d_name, ".so.") == NULL) {
+        (void)snprintf(path, sizeof(path), "%s/%s", where, entry->d_name);
+        if (!is_library(path) && !(with_programs && is_program(path))) {
             continue;
         }
         if (++copied > MAX_ALTERNATIVES) {
             return -E2BIG;
         }
-        (void)snprintf(path, sizeof(path), "%s/%s", where, entry->d_name);
         rv = copy_link(path);
     }
     return rv;
 }
 
-static int fill_etc(void)
+/* "#!/bin/sh", and the name of the loader that is written into programs. */
+static int link_programs(void)
 {
-    int rv = copy_alternatives();
+    const char *loader = jail_loader();
+    char real[PATH_MAX];
+    char at[PATH_MAX];
+    int rv = copy_link("/bin");
+
+    if (rv != 0 || loader == NULL) {
+        return rv;
+    }
+    if (realpath(loader, real) == NULL) {
+        return -errno;
+    }
+    rv = join(at, sizeof(at), loader);
+    if (rv == 0) {
+        rv = make_directories(at, false);
+    }
+    return rv != 0 || symlink(real, at) == 0 || errno == EEXIST ? rv : -errno;
+}
+
+static int fill_etc(const struct jail *jail)
+{
+    int rv = copy_alternatives(jail->processes);
 
     if (rv == 0) {
         rv = copy_link("/etc/localtime");
@@ -244,7 +300,7 @@ static int fill_etc(void)
     if (rv == 0 && symlink("usr/lib", BUILD_AT "/lib") != 0) {
         rv = -errno;
     }
-    return rv;
+    return rv == 0 && jail->processes ? link_programs() : rv;
 }
 
 static int make_tmpfs(void)
@@ -280,7 +336,7 @@ static int change_root(void)
     return 0;
 }
 
-int jail_mounts_enter(const char **ret_step)
+int jail_mounts_enter(const struct jail *jail, const char **ret_step)
 {
     mode_t mask = umask(022);
     int rv;
@@ -290,11 +346,11 @@ int jail_mounts_enter(const char **ret_step)
     rv = make_tmpfs();
     if (rv == 0) {
         *ret_step = "bind the interpreter's trees and devices";
-        rv = bind_trees();
+        rv = bind_trees(jail);
     }
     if (rv == 0) {
         *ret_step = "fill /etc";
-        rv = fill_etc();
+        rv = fill_etc(jail);
     }
     if (rv == 0) {
         *ret_step = "change the root";

@@ -12,12 +12,22 @@
 #include "config.h"
 #endif
 
+#include <stdbool.h>
+
 /* How far a zygote and its jobs are confined. */
 enum jail_level
 {
     JAIL_RESTRICTED, /* no user namespaces to be had: Landlock, seccomp and
                       * limits in the host's own root and namespaces */
     JAIL_FULL,       /* namespaces and a private root as well */
+};
+
+/* The same with what is allowed on top. */
+struct jail
+{
+    enum jail_level level;
+    bool processes; /* jobs may start processes, and the programs in the trees
+                     * below; at level full only */
 };
 
 /* TREE(path, 1 if nothing works without it). */
@@ -32,5 +42,11 @@ enum jail_level
     TREE("/usr/lib/locale/C.utf8", 0) \
     /* without a cache the loader searches its default directories */ \
     TREE("/etc/ld.so.cache", 0)
+
+/* What jobs that may start processes see on top, and may execute. */
+#define JAIL_PROGRAM_TREES(TREE) \
+    TREE("/usr/bin", 1) \
+    /* wherever it is */ \
+    TREE(PYEXEC_PYTHON, 1)
 
 #endif

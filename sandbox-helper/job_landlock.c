@@ -2,8 +2,9 @@
  *
  * Builds and applies the Landlock ruleset. Every right that the running
  * kernel knows is handled, that is, denied unless granted; granted are
- * reading files and directories below the library trees and the devices,
- * never EXECUTE (dlopen does not need it, execve does). landlock(7) says
+ * reading files and directories below the library trees and the devices, and
+ * EXECUTE (dlopen does not need it, execve does) only to jobs that may start
+ * programs, only for those and the loader. landlock(7) says
  * which ABI knows which right; the tables follow it. The constants are our
  * own because the build machine's headers may be older than its kernel.
  */
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "jail_programs.h"
 
 /* The numbers are the same on every architecture. */
 #define CALL_CREATE_RULESET 444
@@ -27,6 +29,8 @@
 #define CREATE_RULESET_VERSION 1u
 #define RULE_PATH_BENEATH 1
 
+#define FS_EXECUTE (1ull << 0)
+#define FS_WRITE_FILE (1ull << 1)
 #define FS_READ_FILE (1ull << 2)
 #define FS_READ_DIR (1ull << 3)
 
@@ -81,6 +85,14 @@ static const struct
     { "/etc/localtime", FS_READ_FILE, JAIL_RESTRICTED },
 };
 
+/* What a job that may start programs gets on top. The kernel opens the loader
+ * itself, and asks for the same right. */
+static const char *const programs[] = {
+#define TREE(where, needs) where,
+    JAIL_PROGRAM_TREES(TREE)
+#undef TREE
+};
+
 /* At every level. /dev/full is left out for the self-test. */
 static const char *const devices[] = {
     "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
@@ -108,13 +120,27 @@ static int grant(int ruleset, const char *path, uint64_t access)
     return 0;
 }
 
-static int add_grants(int ruleset, enum jail_level level)
+static int add_programs(int ruleset)
 {
-    int rv = 0;
+    const char *loader = jail_loader();
+    int rv = loader == NULL ? 0
+                            : grant(ruleset, loader, FS_EXECUTE | FS_READ_FILE);
+
+    for (size_t i = 0; rv == 0 && i < sizeof(programs) / sizeof(programs[0]);
+         i++) {
+        rv = grant(ruleset, programs[i], FS_EXECUTE | READ);
+    }
+    /* The only thing anywhere that is opened for writing. */
+    return rv != 0 ? rv : grant(ruleset, "/dev/null", FS_WRITE_FILE);
+}
+
+static int add_grants(int ruleset, const struct jail *jail)
+{
+    int rv = jail->processes ? add_programs(ruleset) : 0;
 
     for (size_t i = 0; rv == 0 && i < sizeof(grants) / sizeof(grants[0]);
          i++) {
-        if (grants[i].level == level) {
+        if (grants[i].level == jail->level) {
             rv = grant(ruleset, grants[i].path, grants[i].access);
         }
     }
@@ -125,7 +151,7 @@ static int add_grants(int ruleset, enum jail_level level)
     return rv;
 }
 
-int job_landlock_build(enum jail_level level)
+int job_landlock_build(const struct jail *jail)
 {
     const long known = (long)(sizeof(abis) / sizeof(abis[0]));
     long abi = syscall(CALL_CREATE_RULESET, NULL, 0, CREATE_RULESET_VERSION);
@@ -148,7 +174,7 @@ int job_landlock_build(enum jail_level level)
     if (ruleset < 0) {
         return -errno;
     }
-    rv = add_grants(ruleset, level);
+    rv = add_grants(ruleset, jail);
     if (rv != 0) {
         return rv;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Landlock: what of the private root a job may read, and that it may do
- * nothing else to files, TCP ports, abstract sockets and foreign processes.
+ * Landlock: what of the private root a job may read, and execute if it may
+ * start programs, and that it may do nothing else to files, TCP ports, abstract sockets and foreign processes.
  */
 #ifndef PYEXEC_JOB_LANDLOCK_H
 #define PYEXEC_JOB_LANDLOCK_H
@@ -11,7 +11,7 @@
 /* In the zygote, inside the private root if the level has one: builds the
  * ruleset. Returns its descriptor (close-on-exec, the caller's) or a negative errno; -ENOSYS or
  * -EOPNOTSUPP: this kernel has no Landlock. */
-int job_landlock_build(enum jail_level level);
+int job_landlock_build(const struct jail *jail);
 
 /* In the job: restricts the calling thread for good. no_new_privs must be
  * set. Returns 0 or a negative errno. */

@@ -30,14 +30,23 @@ static int set(int resource, rlim_t value)
     return setrlimit((__rlimit_resource_t)resource, &limit) == 0 ? 0 : -errno;
 }
 
-int job_limits_close(void)
+int job_limits_forbid_dumps(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_CORE, &limit) != 0) {
+        return -errno;
+    }
+    return set(RLIMIT_CORE, limit.rlim_max > 1 ? 1 : limit.rlim_max);
+}
+
+int job_limits_close(bool processes)
 {
     static const struct
     {
         int resource;
         rlim_t value;
     } closed[] = {
-        { RLIMIT_CORE, 0 },      /* no memory image anywhere */
         { RLIMIT_FSIZE, 0 },     /* output goes to pipes, files stay as is */
         { RLIMIT_MEMLOCK, 0 },
         { RLIMIT_MSGQUEUE, 0 },
@@ -48,6 +57,12 @@ int job_limits_close(void)
         { RLIMIT_STACK, STACK_BYTES },
     };
 
+    /* No memory image anywhere. */
+    int error = processes ? job_limits_forbid_dumps() : set(RLIMIT_CORE, 0);
+
+    if (error != 0) {
+        return error;
+    }
     for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++) {
         int rv = set(closed[i].resource, closed[i].value);
 

@@ -6,6 +6,7 @@
 #ifndef PYEXEC_JOB_LIMITS_H
 #define PYEXEC_JOB_LIMITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct job_limits
@@ -17,8 +18,14 @@ struct job_limits
 };
 
 /* In the job, before it is confined further: everything that no run needs.
- * Returns 0 or a negative errno. */
-int job_limits_close(void);
+ * `processes`: the run may start some. Returns 0 or a negative errno. */
+int job_limits_close(bool processes);
+
+/* No core file, and no handler of core dumps either, which a limit of 0 would
+ * still call: the kernel takes a limit of one byte as the sign for that. A job
+ * needs none as long as it is not dumpable; what it executes is. 0 where the
+ * hard limit is lower. */
+int job_limits_forbid_dumps(void);
 
 /* In the job, once the run is known; may run under the filter. Returns 0 or
  * a negative errno. */

@@ -79,8 +79,7 @@ static int leave_user_namespace(const struct job_start *start)
 
 static int close_limits(const struct job_start *start)
 {
-    (void)start;
-    return job_limits_close();
+    return job_limits_close(start->jail.processes);
 }
 
 static int drop_capabilities(const struct job_start *start)
@@ -208,7 +207,7 @@ static void confine_or_die(const struct job_start *start)
 {
     report = start->fds[JOB_FD_REPORT];
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        int rv = start->level < steps[i].level ? 0 : steps[i].run(start);
+        int rv = start->jail.level < steps[i].level ? 0 : steps[i].run(start);
 
         if (rv != 0) {
             fail_or_die(steps[i].name, rv, JOB_EXIT_CONFINE);
@@ -264,8 +263,9 @@ static void apply_limits_or_die(const struct job_start *start,
         .files = pxw_u32(run, PXW_F_FILES, 0),
         /* Without a user namespace of its own the count is that of everybody
          * with this uid. */
-        .threads = start->level == JAIL_FULL ? pxw_u32(run, PXW_F_THREADS, 0)
-                                             : start->tasks,
+        .threads = start->jail.level == JAIL_FULL
+                       ? pxw_u32(run, PXW_F_THREADS, 0)
+                       : start->tasks,
     };
     int rv = job_limits_apply(&limits);
 
@@ -318,10 +318,11 @@ static struct py_policy policy_of(const struct pxw_message *run)
 }
 
 /* Out of the script's way: above its own limit of descriptors, so that it
- * neither counts nor is closed by a loop over all of them. */
+ * neither counts nor is closed by a loop over all of them. No program that it
+ * executes has it. */
 static void move_report_or_die(void)
 {
-    int fd = fcntl(JOB_FD_REPORT, F_DUPFD, REPORT_FD);
+    int fd = fcntl(JOB_FD_REPORT, F_DUPFD_CLOEXEC, REPORT_FD);
 
     if (fd < 0 && errno == EINVAL) {
         return; /* the machine's own limit is lower: it stays where it is */
@@ -362,7 +363,7 @@ void job_main(const struct job_start *start)
 {
     confine_or_die(start);
     if (start->selftest) {
-        const char *hole = job_selftest(start->level);
+        const char *hole = job_selftest(&start->jail);
 
         if (hole != NULL) {
             fail_or_die(hole, -EPERM, JOB_EXIT_SELFTEST);

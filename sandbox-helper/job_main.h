@@ -40,7 +40,7 @@ struct job_start
     int zygote;            /* pidfd of the zygote */
     int last_pid;          /* of the slot; see count_from_start() */
     uint64_t warm_bytes;   /* address space of the zygote */
-    enum jail_level level;
+    struct jail jail;
     uint32_t tasks;        /* RLIMIT_NPROC at JAIL_RESTRICTED, else 0 */
     bool selftest;         /* try the confinement instead of taking a run */
 };

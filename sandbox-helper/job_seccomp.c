@@ -13,6 +13,7 @@
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -42,9 +44,37 @@
 static struct sock_filter *program;
 static unsigned short program_length;
 
-static int add_rules(scmp_filter_ctx context, enum jail_level level)
+/* One table holds what is allowed, these what is refused in another way than
+ * by EPERM. */
+static int add_refusals(scmp_filter_ctx context, const struct jail *jail)
 {
+    uint32_t action = SCMP_ACT_ERRNO(ENOMEM);
     int rv = 0;
+
+#define CALL(name) \
+    if (rv == 0) { \
+        rv = seccomp_rule_add(context, action, SCMP_SYS(name), 0); \
+    }
+#define ARGUED(name, count, ...) \
+    if (rv == 0) { \
+        rv = seccomp_rule_add(context, action, SCMP_SYS(name), count, \
+                              __VA_ARGS__); \
+    }
+    SECCOMP_NO_MEMORY(ARGUED)
+    action = SCMP_ACT_ERRNO(EOPNOTSUPP);
+    if (jail->processes) {
+        SECCOMP_TREE_UNSUPPORTED(CALL)
+    }
+    action = SCMP_ACT_ERRNO(ENOSYS);
+    SECCOMP_ABSENT(CALL)
+#undef CALL
+#undef ARGUED
+    return rv;
+}
+
+static int add_rules(scmp_filter_ctx context, const struct jail *jail)
+{
+    int rv = add_refusals(context, jail);
 
 #define CALL(name) \
     if (rv == 0) { \
@@ -57,25 +87,19 @@ static int add_rules(scmp_filter_ctx context, enum jail_level level)
     }
     SECCOMP_PLAIN(CALL)
     SECCOMP_ARGUED(ARGUED)
-    if (level == JAIL_FULL) {
+    if (jail->level == JAIL_FULL) {
         SECCOMP_FULL_ONLY(CALL)
     }
+    if (jail->processes) {
+        SECCOMP_TREE_PLAIN(CALL)
+        SECCOMP_TREE_ARGUED(ARGUED)
+    }
+    else {
+        SECCOMP_ALONE_PLAIN(CALL)
+        SECCOMP_ALONE_ARGUED(ARGUED)
+    }
 #undef CALL
 #undef ARGUED
-#define ARGUED(name, count, ...) \
-    if (rv == 0) { \
-        rv = seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOMEM), \
-                              SCMP_SYS(name), count, __VA_ARGS__); \
-    }
-    SECCOMP_NO_MEMORY(ARGUED)
-#undef ARGUED
-#define CALL(name) \
-    if (rv == 0) { \
-        rv = seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), \
-                              SCMP_SYS(name), 0); \
-    }
-    SECCOMP_ABSENT(CALL)
-#undef CALL
     return rv;
 }
 
@@ -167,7 +191,7 @@ static bool is_own_pid(const struct sock_filter *step)
     return BPF_CLASS(step->code) == BPF_JMP && step->k == SECCOMP_OWN_PID;
 }
 
-int job_seccomp_compile(enum jail_level level)
+int job_seccomp_compile(const struct jail *jail)
 {
     scmp_filter_ctx context = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     unsigned int placeholders = 0;
@@ -183,7 +207,7 @@ int job_seccomp_compile(enum jail_level level)
         rv = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     }
     if (rv == 0) {
-        rv = add_rules(context, level);
+        rv = add_rules(context, jail);
     }
     if (rv == 0) {
         rv = export_program(context);
@@ -193,8 +217,8 @@ int job_seccomp_compile(enum jail_level level)
         placeholders += is_own_pid(&program[i]);
     }
     /* libseccomp lets kill and tgkill share one comparison. None at all would
-     * mean that the rule is not what the table says. */
-    if (rv == 0 && placeholders == 0) {
+     * mean that the rule is not what the table says, or any where it has none. */
+    if (rv == 0 && (placeholders == 0) != jail->processes) {
         rv = -ENOEXEC;
     }
     return rv;

@@ -10,7 +10,7 @@
 
 /* In the zygote, before any job: compiles the table with libseccomp. Returns
  * 0 or a negative errno. */
-int job_seccomp_compile(enum jail_level level);
+int job_seccomp_compile(const struct jail *jail);
 
 /* In the job: attaches the compiled filter to the calling thread (the only
  * one), with the job's own pid in the rules about signals. no_new_privs must

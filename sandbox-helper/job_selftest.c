@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifdef HAVE_CONFIG_H
@@ -42,6 +43,17 @@ static bool cannot_open(const char *path, int flags, int error)
 static bool cannot_create_a_file(void)
 {
     return cannot_open("/tmp/selftest", O_WRONLY | O_CREAT, EPERM);
+}
+
+/* Where the filter lets /dev/null be opened: the mounts, and Landlock alone
+ * where they say nothing. */
+static bool cannot_write_but_to_null(void)
+{
+    return (cannot_open("/tmp/selftest", O_WRONLY | O_CREAT, EROFS)
+            || cannot_open("/tmp/selftest", O_WRONLY | O_CREAT, EACCES))
+           && cannot_open("/tmp", O_WRONLY | O_TMPFILE, EPERM)
+           && cannot_open("/dev/zero", O_WRONLY, EACCES)
+           && cannot_open(PYEXEC_PYTHON_STDLIB "/os.py", O_WRONLY, EACCES);
 }
 
 static bool cannot_see_proc(void)
@@ -68,8 +80,15 @@ static bool root_is_private(void)
 {
     struct stat st;
 
-    return stat("/home", &st) != 0 && stat("/usr/bin", &st) != 0
+    return stat("/home", &st) != 0 && stat("/usr/share/doc", &st) != 0
            && stat("/sys", &st) != 0;
+}
+
+static bool root_has_no_programs(void)
+{
+    struct stat st;
+
+    return stat("/usr/bin", &st) != 0;
 }
 
 static bool cannot_make_a_socket(void)
@@ -97,9 +116,84 @@ static bool cannot_execute(void)
     return execve("/nonexistent", none, none) != 0 && errno == EPERM;
 }
 
+/* What becomes of a program in a process of its own: its exit status, or that
+ * of the process when it cannot be executed (errno); -1: there was none, or it
+ * was killed. */
+static int execute(const char *path, const char *argument)
+{
+    char *const arguments[] = { (char *)path, "-c", (char *)argument, NULL };
+    char *const none[] = { NULL };
+    pid_t pid = vfork();
+    int status;
+
+    if (pid == 0) {
+        (void)execve(path, arguments, none);
+        _exit(errno);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status)
+               ? WEXITSTATUS(status)
+               : -1;
+}
+
+/* Not a status that a failure could have. */
+static bool can_execute_programs(void)
+{
+    return execute("/bin/sh", "exit 200") == 200
+           && execute(PYEXEC_PYTHON, "raise SystemExit(201)") == 201;
+}
+
+/* An executable file where no program is to be taken from: mounted without
+ * noexec, so that Landlock alone keeps it from being executed. */
+static bool cannot_execute_a_library(void)
+{
+    return execute(PYEXEC_MULTIARCH_LIBDIR "/libc.so.6", "") == EACCES;
+}
+
+/* By descriptor, and of no file at all. */
+static bool cannot_execute_without_a_path(void)
+{
+    char *const none[] = { NULL };
+
+    return syscall(SYS_execveat, -1, "", none, none, AT_EMPTY_PATH) != 0
+           && errno == EPERM;
+}
+
+/* The zygote would have to reap it, and its end would be nobody's. */
+static bool cannot_fork_a_sibling(void)
+{
+    long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0);
+
+    if (pid == 0) {
+        _exit(0);
+    }
+    return pid < 0 && errno == EPERM;
+}
+
+/* If it could, this process would die with it. */
+static bool cannot_hurt_init(void)
+{
+    static const int signals[] = { SIGKILL, SIGSTOP, SIGTERM, SIGSEGV };
+
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        (void)kill(1, signals[i]); /* refused, or of no effect */
+        (void)syscall(SYS_tgkill, 1, 1, signals[i]);
+    }
+    return execute("/bin/sh", "exit 202") == 202;
+}
+
 static bool cannot_make_namespaces(void)
 {
     return unshare(CLONE_NEWUSER) != 0 && errno == EPERM;
+}
+
+static bool cannot_fork_into_namespaces(void)
+{
+    long pid = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, 0);
+
+    if (pid == 0) {
+        _exit(0);
+    }
+    return pid < 0 && errno == EPERM;
 }
 
 static bool cannot_signal_others(void)
@@ -160,6 +254,17 @@ static bool cannot_dump_core(void)
     return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0;
 }
 
+/* What is executed is dumpable, and a limit of 0 would let the machine's own
+ * handler be called: see job_limits_forbid_dumps(). */
+static bool cannot_dump_programs(void)
+{
+    static const struct rlimit none = { 0, 0 };
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max <= 1
+           && setrlimit(RLIMIT_CORE, &none) != 0 && errno == EPERM;
+}
+
 static bool holds_no_other_descriptor(void)
 {
     for (int fd = 4; fd < 1024; fd++) {
@@ -170,37 +275,63 @@ static bool holds_no_other_descriptor(void)
     return true;
 }
 
+/* What kind of run a probe is for. */
+enum kind
+{
+    ANY,
+    ALONE, /* cannot start processes */
+    TREE,  /* can */
+};
+
 static const struct
 {
     const char *hole;
     bool (*holds)(void);
     enum jail_level level;
+    enum kind kind;
 } probes[] = {
-    { "self-test: a file can be created", cannot_create_a_file, JAIL_RESTRICTED },
-    { "self-test: /proc can be seen", cannot_see_proc, JAIL_RESTRICTED },
-    { "self-test: Landlock does not hold", landlock_holds, JAIL_RESTRICTED },
-    { "self-test: the library cannot be read", can_read_the_library, JAIL_RESTRICTED },
-    { "self-test: the root is not private", root_is_private, JAIL_FULL },
-    { "self-test: a socket can be made", cannot_make_a_socket, JAIL_RESTRICTED },
-    { "self-test: a process can be started", cannot_fork, JAIL_RESTRICTED },
-    { "self-test: a program can be executed", cannot_execute, JAIL_RESTRICTED },
-    { "self-test: a namespace can be made", cannot_make_namespaces, JAIL_RESTRICTED },
-    { "self-test: another process can be signalled", cannot_signal_others, JAIL_RESTRICTED },
-    { "self-test: the job is PID 1", is_not_init, JAIL_RESTRICTED },
-    { "self-test: the job is root", is_not_root, JAIL_RESTRICTED },
-    { "self-test: privileges are left", has_no_privileges, JAIL_RESTRICTED },
-    { "self-test: capabilities are left", bounding_set_is_empty, JAIL_FULL },
-    { "self-test: no filter is attached", is_filtered, JAIL_RESTRICTED },
-    { "self-test: descriptors can be multiplied", cannot_unshare_descriptors, JAIL_RESTRICTED },
-    { "self-test: memory can be shared", cannot_share_memory, JAIL_RESTRICTED },
-    { "self-test: a core can be dumped", cannot_dump_core, JAIL_RESTRICTED },
-    { "self-test: a descriptor was inherited", holds_no_other_descriptor, JAIL_RESTRICTED },
+    { "self-test: a file can be created", cannot_create_a_file, JAIL_RESTRICTED, ALONE },
+    { "self-test: a file can be written to", cannot_write_but_to_null, JAIL_FULL, TREE },
+    { "self-test: /proc can be seen", cannot_see_proc, JAIL_RESTRICTED, ANY },
+    { "self-test: Landlock does not hold", landlock_holds, JAIL_RESTRICTED, ANY },
+    { "self-test: the library cannot be read", can_read_the_library, JAIL_RESTRICTED, ANY },
+    { "self-test: the root is not private", root_is_private, JAIL_FULL, ANY },
+    { "self-test: programs can be seen", root_has_no_programs, JAIL_FULL, ALONE },
+    { "self-test: a socket can be made", cannot_make_a_socket, JAIL_RESTRICTED, ANY },
+    { "self-test: a process can be started", cannot_fork, JAIL_RESTRICTED, ALONE },
+    { "self-test: a program can be executed", cannot_execute, JAIL_RESTRICTED, ALONE },
+    { "self-test: no program can be executed", can_execute_programs, JAIL_FULL, TREE },
+    { "self-test: any file can be executed", cannot_execute_a_library, JAIL_FULL, TREE },
+    { "self-test: programs without a path can be executed", cannot_execute_without_a_path,
+      JAIL_FULL, TREE },
+    { "self-test: a process can escape its parent", cannot_fork_a_sibling, JAIL_FULL, TREE },
+    { "self-test: PID 1 can be hurt", cannot_hurt_init, JAIL_FULL, TREE },
+    { "self-test: a process in namespaces can be started", cannot_fork_into_namespaces,
+      JAIL_FULL, ANY },
+    { "self-test: a namespace can be made", cannot_make_namespaces, JAIL_RESTRICTED, ANY },
+    { "self-test: another process can be signalled", cannot_signal_others,
+      JAIL_RESTRICTED, ALONE },
+    { "self-test: the job is PID 1", is_not_init, JAIL_RESTRICTED, ANY },
+    { "self-test: the job is root", is_not_root, JAIL_RESTRICTED, ANY },
+    { "self-test: privileges are left", has_no_privileges, JAIL_RESTRICTED, ANY },
+    { "self-test: capabilities are left", bounding_set_is_empty, JAIL_FULL, ANY },
+    { "self-test: no filter is attached", is_filtered, JAIL_RESTRICTED, ANY },
+    { "self-test: descriptors can be multiplied", cannot_unshare_descriptors,
+      JAIL_RESTRICTED, ANY },
+    { "self-test: memory can be shared", cannot_share_memory, JAIL_RESTRICTED, ANY },
+    { "self-test: a core can be dumped", cannot_dump_core, JAIL_RESTRICTED, ALONE },
+    { "self-test: a program can be dumped", cannot_dump_programs, JAIL_FULL, TREE },
+    { "self-test: a descriptor was inherited", holds_no_other_descriptor,
+      JAIL_RESTRICTED, ANY },
 };
 
-const char *job_selftest(enum jail_level level)
+const char *job_selftest(const struct jail *jail)
 {
+    enum kind other = jail->processes ? ALONE : TREE;
+
     for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
-        if (level >= probes[i].level && !probes[i].holds()) {
+        if (jail->level >= probes[i].level && probes[i].kind != other
+            && !probes[i].holds()) {
             return probes[i].hole;
         }
     }

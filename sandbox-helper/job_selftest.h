@@ -7,8 +7,9 @@
 
 #include "jail_trees.h"
 
-/* In a confined job that runs nothing else: NULL when every layer of the level holds,
- * otherwise a static text naming the first that does not. */
-const char *job_selftest(enum jail_level level);
+/* In a confined job that runs nothing else: NULL when every layer holds that
+ * this jail should have, otherwise a static text naming the first that does
+ * not. */
+const char *job_selftest(const struct jail *jail);
 
 #endif

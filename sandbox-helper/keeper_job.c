@@ -26,6 +26,8 @@
 
 /* A killed process is gone within milliseconds; if not, its zygote hangs. */
 #define KILL_TIMEOUT_MS 2000
+/* The memory of so many processes takes longer to free. */
+#define KILL_TREE_TIMEOUT_MS 10000
 /* Scripts write unbuffered, often a few bytes at a time: waking for each
  * would cost more than running them. A person sees no difference. */
 #define REST_US 4000
@@ -75,7 +77,9 @@ void keeper_job_kill(struct keeper_job *job, enum keeper_job_verdict verdict)
     }
     if (!job->killed) {
         kill_process(job);
-        keeper_job_set_deadline(job, KILL_TIMEOUT_MS);
+        keeper_job_set_deadline(job, job->branch->pool->conf->processes > 1
+                                         ? KILL_TREE_TIMEOUT_MS
+                                         : KILL_TIMEOUT_MS);
     }
 }
 
@@ -343,7 +347,11 @@ void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run)
     /* The job keeps to it by itself, as long as it is ours. */
     job->report.max_json = job->out.keep;
     (void)lower(message, PXW_F_FILES, conf->files);
-    (void)lower(message, PXW_F_THREADS, conf->threads);
+    /* The kernel counts the threads of all processes of the run together. */
+    (void)lower(message, PXW_F_THREADS,
+                conf->processes > 1 && conf->processes < conf->threads
+                    ? conf->processes
+                    : conf->threads);
     if (pxw_u64(message, PXW_F_MEMORY, 0) > conf->memory_bytes) {
         pxw_patch_u64(message, PXW_F_MEMORY, conf->memory_bytes);
     }

@@ -181,16 +181,22 @@ static int drop_capabilities(void)
 }
 
 /* Our memory holds the token and everybody's scripts: no core file, and no
- * tracing by others of the same user. */
+ * tracing by others of the same user. One byte is too little for a file, and
+ * what programs of runs need that are not to be dumped: see job_limits.h. */
 static int close_process(void)
 {
-    struct rlimit none = { .rlim_cur = 0, .rlim_max = 0 };
+    struct rlimit limit;
 
+    if (getrlimit(RLIMIT_CORE, &limit) != 0) {
+        return -errno;
+    }
+    limit.rlim_max = limit.rlim_max > 1 ? 1 : limit.rlim_max;
+    limit.rlim_cur = limit.rlim_max;
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0
         || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         return -errno;
     }
-    return result(setrlimit(RLIMIT_CORE, &none));
+    return result(setrlimit(RLIMIT_CORE, &limit));
 }
 
 static void drop_rights_or_die(const struct helper_conf *conf)

@@ -9,6 +9,8 @@
 
 #include "py_call.h"
 
+#include <unistd.h>
+
 #include "fdio.h"
 #include "py_hints.h"
 #include "wire.h"
@@ -69,7 +71,7 @@ int py_call_parse_params(struct py_call *call, const char *text, size_t size)
 /* A keeper that is gone needs no answer. */
 static void send_frame(const struct py_call *call, struct pxw_writer *frame)
 {
-    if (pxw_end(frame) == 0) {
+    if (pxw_end(frame) == 0 && getpid() == call->owner) {
         (void)fdio_write_full(call->report, frame->data, frame->size, -1);
     }
     pxw_writer_free(frame);

@@ -12,7 +12,9 @@
  *   fadvise64                    throws the host's page cache away
  *   sysinfo, statfs              tell about the host and the neighbours
  *   socket and friends           there is nobody to talk to
- *   fork, vfork, execve*         one process a run, and only this program
+ *   fork, vfork, execve          one process a run, and only this program;
+ *                                where runs may start processes: see the end
+ *   execveat                     nothing but paths is executed
  *   shm*, sem*, msg*, mq_*       memory and messages that outlive a run
  *   keyctl, add_key, request_key keyrings are in no IPC namespace
  *   mlock*, timer_create         memory and timers outside the accounts
@@ -53,13 +55,12 @@
     CALL(getuid) CALL(geteuid) CALL(getgid) CALL(getegid) CALL(getresuid) \
     CALL(getresgid) CALL(getgroups) CALL(getpriority) \
     CALL(sched_getscheduler) CALL(sched_getparam) CALL(getrlimit) \
-    CALL(setrlimit) /* without a capability limits only go down */ \
     /* signals to itself; kill and tgkill are below */ \
     CALL(rt_sigaction) CALL(rt_sigprocmask) CALL(rt_sigreturn) \
     CALL(rt_sigsuspend) CALL(rt_sigpending) CALL(rt_sigtimedwait) \
     CALL(sigaltstack) CALL(restart_syscall) CALL(pause) CALL(alarm) \
     CALL(setitimer) CALL(getitimer) \
-    /* the end; wait answers ECHILD, as for any process without children */ \
+    /* the end; without children wait answers ECHILD */ \
     CALL(exit) CALL(exit_group) CALL(wait4) CALL(waitid)
 
 /* Calls that tell about the host unless there is a namespace around. */
@@ -68,8 +69,10 @@
 /* Stands for the job's own pid until the filter is attached. */
 #define SECCOMP_OWN_PID 0x5ca1ab1eu
 
+/* O_TMPFILE without O_DIRECTORY. */
+#define OPEN_TMPFILE_BIT 020000000
 #define OPEN_WRITE_BITS \
-    (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | 020000000)
+    (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | OPEN_TMPFILE_BIT)
 #define CLONE_NEW_BITS \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC \
      | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
@@ -82,19 +85,13 @@
 /* Calls that are allowed with some arguments only:
  * ARGUED(call, number of comparisons, comparison...). */
 #define SECCOMP_ARGUED(ARGUED) \
-    /* no file is ever opened for writing or created, by any route */ \
-    ARGUED(open, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0)) \
-    ARGUED(openat, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0)) \
     /* private memory only; shared memory, of which one page that stays \
      * mapped keeps all, is below */ \
     ARGUED(mmap, 1, SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED, 0)) \
-    /* a thread, never a process or a namespace */ \
+    /* a thread, never a namespace; processes are below */ \
     ARGUED(clone, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, \
                              CLONE_NEW_BITS | CLONE_THREAD_BITS, \
                              CLONE_THREAD_BITS)) \
-    /* signals to itself only */ \
-    ARGUED(kill, 1, SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_OWN_PID)) \
-    ARGUED(tgkill, 1, SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_OWN_PID)) \
     /* asyncio's self-pipe: a pair of streams and what reads and writes it; \
      * datagrams could be sent to names, MSG_OOB has had its own faults; \
      * socket(2) itself stays closed */ \
@@ -114,8 +111,6 @@
     ARGUED(madvise, 1, SCMP_A2_32(SCMP_CMP_EQ, MADV_FREE)) \
     ARGUED(madvise, 1, SCMP_A2_32(SCMP_CMP_EQ, MADV_HUGEPAGE)) \
     ARGUED(madvise, 1, SCMP_A2_32(SCMP_CMP_EQ, MADV_NOHUGEPAGE)) \
-    /* its own limits: without a capability they can only go down */ \
-    ARGUED(prlimit64, 1, SCMP_A0_32(SCMP_CMP_EQ, 0)) \
     /* no locks, leases or notifications, no growing of pipes */ \
     ARGUED(fcntl, 1, SCMP_A1_32(SCMP_CMP_EQ, F_GETFD)) \
     ARGUED(fcntl, 1, SCMP_A1_32(SCMP_CMP_EQ, F_SETFD)) \
@@ -137,6 +132,67 @@
     ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_GET_NO_NEW_PRIVS)) \
     ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_GET_SECCOMP)) \
     ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_CAPBSET_READ))
+
+/* Where a run is one process. */
+#define SECCOMP_ALONE_PLAIN(CALL) \
+    /* its own limits: without a capability they can only go down */ \
+    CALL(setrlimit)
+#define SECCOMP_ALONE_ARGUED(ARGUED) \
+    /* no file is ever opened for writing or created, by any route */ \
+    ARGUED(open, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0)) \
+    ARGUED(openat, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0)) \
+    ARGUED(prlimit64, 1, SCMP_A0_32(SCMP_CMP_EQ, 0)) \
+    /* signals to itself only */ \
+    ARGUED(kill, 1, SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_OWN_PID)) \
+    ARGUED(tgkill, 1, SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_OWN_PID))
+
+/* Where a run may start processes. Its own pid is of no use here, since all of
+ * them have the filter: what bounds it is the PID namespace, in which there is
+ * nobody else but an init that takes no signal from inside. */
+#define SECCOMP_TREE_PLAIN(CALL) \
+    /* RLIMIT_NPROC bounds them, Landlock says what may be executed */ \
+    CALL(fork) CALL(vfork) CALL(execve) \
+    CALL(kill) CALL(tgkill) CALL(setsid) CALL(setpgid)
+
+/* What libc's fork() asks for on top of a copy. */
+#define CLONE_FORK_BITS \
+    (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID)
+
+#define SECCOMP_TREE_ARGUED(ARGUED) \
+    /* hardly a program does without /dev/null: that nothing else is opened \
+     * for writing is left to Landlock, the read-only mounts and RLIMIT_FSIZE; \
+     * files without a name stay refused */ \
+    ARGUED(open, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, OPEN_TMPFILE_BIT, 0)) \
+    ARGUED(openat, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, OPEN_TMPFILE_BIT, 0)) \
+    /* a process as fork(), and as vfork() and posix_spawn() make it; never \
+     * CLONE_PARENT, which would make it a child of the zygote's, nor parts \
+     * that are shared with processes that go on */ \
+    ARGUED(clone, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, ~(scmp_datum_t) \
+                             CLONE_FORK_BITS, SIGCHLD)) \
+    ARGUED(clone, 1, SCMP_A0(SCMP_CMP_EQ, CLONE_VM | CLONE_VFORK | SIGCHLD)) \
+    /* its own limits, but for that of core dumps (4): see job_limits.h; the \
+     * kernel ignores the upper half of a number, so these are lists of what \
+     * is allowed, 0-3, 5, 6-7 and 8-15 */ \
+    ARGUED(setrlimit, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, ~3ull, 0)) \
+    ARGUED(setrlimit, 1, SCMP_A0(SCMP_CMP_EQ, 5)) \
+    ARGUED(setrlimit, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, ~1ull, 6)) \
+    ARGUED(setrlimit, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, ~7ull, 8)) \
+    ARGUED(prlimit64, 2, SCMP_A0_32(SCMP_CMP_EQ, 0), \
+           SCMP_A1(SCMP_CMP_MASKED_EQ, ~3ull, 0)) \
+    ARGUED(prlimit64, 2, SCMP_A0_32(SCMP_CMP_EQ, 0), \
+           SCMP_A1(SCMP_CMP_EQ, 5)) \
+    ARGUED(prlimit64, 2, SCMP_A0_32(SCMP_CMP_EQ, 0), \
+           SCMP_A1(SCMP_CMP_MASKED_EQ, ~1ull, 6)) \
+    ARGUED(prlimit64, 2, SCMP_A0_32(SCMP_CMP_EQ, 0), \
+           SCMP_A1(SCMP_CMP_MASKED_EQ, ~7ull, 8)) \
+    ARGUED(prlimit64, 3, SCMP_A0_32(SCMP_CMP_EQ, 0), \
+           SCMP_A1_32(SCMP_CMP_EQ, RLIMIT_CORE), SCMP_A2(SCMP_CMP_EQ, 0)) \
+    /* the loader sets up thread-local storage with it (ARCH_SET_FS) */ \
+    ARGUED(arch_prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, 0x1002))
+
+/* As on a file system without attributes: `ls -l` takes any other refusal for
+ * a failure of its own. */
+#define SECCOMP_TREE_UNSUPPORTED(CALL) CALL(getxattr) CALL(lgetxattr)
 
 /* There is never memory for sharing: a program that asks for it is told so in
  * the way it must be prepared for. */

@@ -9,6 +9,11 @@
  *
  * The inits are made with the bare system call: libc's fork() cannot make a
  * PID namespace, and here are no threads or atfork handlers to miss.
+ *
+ * Where jobs may start processes, an init also ends what a job leaves behind:
+ * the zygote sends it a byte once the job is reaped, it kills and reaps all
+ * that is left, sends its account back and ends. Its end ends the namespace in
+ * any case: it only knows better what the processes have cost.
  */
 #include "slot.h"
 
@@ -19,8 +24,11 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -29,24 +37,37 @@
 
 #define SYS_ADMIN (1ull << CAP_SYS_ADMIN)
 
-/* Where the maker keeps its end of the channel: the only descriptor it has. */
-#define MAKER_FD 0
+/* Where maker and init keep their end of a channel: the only descriptor that
+ * either has, but for the init's signalfd. */
+#define CHANNEL_FD 0
+#define SIGNAL_FD 1
 
-/* Init: holds its namespace and does nothing. What is orphaned in there the
- * kernel reaps, because SIGCHLD is ignored; all other signals stay blocked;
- * SIGKILL from the zygote or the maker's death ends it. */
-static void __attribute__((noreturn)) run_init(int parent)
+/* Signals from inside stay blocked or, as from outside SIGKILL alone would be,
+ * are dropped by the kernel: nobody in its namespace can stop or end an init.
+ * 0 or -1. */
+static int become_init(int alive)
 {
-    struct pollfd maker = { .fd = parent };
+    struct pollfd maker = { .fd = alive };
 
     /* setns(2) by pidfd asks for the right to trace: the init must stay
      * dumpable, and holds nothing that a tracer could want. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0
-        || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0
-        /* The maker may have died before the line above: its end is closed. */
-        || poll(&maker, 1, 0) < 0 || (maker.revents & (POLLHUP | POLLERR)) != 0
-        || job_caps_reduce(0) != 0
-        || close_range(0, ~0u, 0) != 0) {
+    return getpid() != 1 /* or kill(-1) would hit others */
+                   || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0
+                   || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0
+                   /* The maker may have died before: its end is closed. */
+                   || poll(&maker, 1, 0) < 0
+                   || (maker.revents & (POLLHUP | POLLERR)) != 0
+                   || job_caps_reduce(0) != 0
+               ? -1
+               : 0;
+}
+
+/* Holds its namespace and does nothing. What is orphaned in there the kernel
+ * reaps, because SIGCHLD is ignored; all other signals stay blocked; SIGKILL
+ * from the zygote or the maker's death ends it. */
+static void __attribute__((noreturn)) run_init(int alive)
+{
+    if (become_init(alive) != 0 || close_range(0, ~0u, 0) != 0) {
         _exit(1);
     }
     for (;;) {
@@ -54,39 +75,126 @@ static void __attribute__((noreturn)) run_init(int parent)
     }
 }
 
-/* Makes one init; its pidfd or a negative errno. Only the maker holds the
- * write end of `alive`: an init closes its copy first thing. */
-static int make_init(const int alive[2])
+/* Kills until nobody is left. kill(-1) reaches all of the namespace but this
+ * process, and no fork gets past it; whoever loses a parent becomes a child of
+ * this one before that parent can be reaped. */
+static void kill_and_reap_all(void)
 {
+    for (;;) {
+        (void)kill(-1, SIGKILL); /* ESRCH: nobody */
+        if (waitpid(-1, NULL, __WALL) < 0 && errno != EINTR) {
+            return;
+        }
+    }
+}
+
+static void tell_account(void)
+{
+    struct slot_account account = { 0 };
+    struct rusage spent;
+
+    if (getrusage(RUSAGE_CHILDREN, &spent) == 0) {
+        account.cpu_us = (uint64_t)(spent.ru_utime.tv_sec
+                                    + spent.ru_stime.tv_sec) * 1000000u
+                         + (uint64_t)(spent.ru_utime.tv_usec
+                                      + spent.ru_stime.tv_usec);
+        account.peak_bytes = (uint64_t)spent.ru_maxrss * 1024u;
+    }
+    /* A zygote that is gone needs none. */
+    (void)fdio_send(CHANNEL_FD, &account, sizeof(account), NULL, 0);
+}
+
+/* The same, but reaps what is orphaned, so that its time is known, until the
+ * zygote sends a byte or is gone. */
+static void __attribute__((noreturn)) run_reaping_init(int alive, int channel)
+{
+    struct pollfd waited[] = {
+        { .fd = CHANNEL_FD, .events = POLLIN },
+        { .fd = SIGNAL_FD, .events = POLLIN },
+    };
+    struct signalfd_siginfo ended;
+    sigset_t children;
+    char order;
+
+    (void)sigemptyset(&children);
+    (void)sigaddset(&children, SIGCHLD);
+    if (become_init(alive) != 0 || signal(SIGCHLD, SIG_DFL) == SIG_ERR
+        || dup2(channel, CHANNEL_FD) != CHANNEL_FD
+        || close_range(CHANNEL_FD + 1, ~0u, 0) != 0
+        || signalfd(-1, &children, SFD_NONBLOCK) != SIGNAL_FD) {
+        _exit(1);
+    }
+    while (poll(waited, 2, -1) < 0 || waited[0].revents == 0) {
+        (void)!read(SIGNAL_FD, &ended, sizeof(ended)); /* only wakes us */
+        while (waitpid(-1, NULL, __WALL | WNOHANG) > 0) {
+        }
+    }
+    /* Left unread it would take our answer along when we end. */
+    (void)fdio_read(CHANNEL_FD, &order, 1);
+    kill_and_reap_all();
+    tell_account();
+    _exit(0);
+}
+
+/* What the maker keeps for itself. */
+struct maker
+{
+    int alive[2]; /* nobody else holds its write end: inits close it first */
+    bool accounts;
+};
+
+/* Makes one init. Its pidfd and, with accounts, our end of its channel go to
+ * ret_fds; their number, or a negative errno. */
+static int make_init(const struct maker *maker, int ret_fds[2], pid_t *ret_pid)
+{
+    int channel[2] = { -1, -1 };
     int pidfd = -1;
     int ready[2];
+    int error;
     char byte;
     long pid;
 
-    if (pipe(ready) != 0) {
+    if (maker->accounts
+        && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel)
+               != 0) {
         return -errno;
+    }
+    if (pipe(ready) != 0) {
+        error = -errno;
+        cleanup_fd(&channel[0]);
+        cleanup_fd(&channel[1]);
+        return error;
     }
     pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, NULL,
                   &pidfd, NULL, 0);
+    error = pid < 0 ? -errno : 0;
     if (pid == 0) {
-        (void)close(alive[1]);
-        run_init(alive[0]);
-    }
-    if (pid < 0) {
-        pidfd = -errno;
+        (void)close(maker->alive[1]);
+        if (maker->accounts) {
+            run_reaping_init(maker->alive[0], channel[1]);
+        }
+        run_init(maker->alive[0]);
     }
     /* Before the init has made itself dumpable, setns(2) would be refused. It
      * closes its copies when that is done: the end of file says so. */
     (void)close(ready[1]);
     (void)fdio_read(ready[0], &byte, 1);
     (void)close(ready[0]);
-    return pidfd;
+    cleanup_fd(&channel[1]);
+    if (error != 0) {
+        cleanup_fd(&channel[0]);
+        return error;
+    }
+    ret_fds[0] = pidfd;
+    ret_fds[1] = channel[0];
+    *ret_pid = (pid_t)pid;
+    return maker->accounts ? 2 : 1;
 }
 
-static void __attribute__((noreturn)) run_maker(int channel)
+static void __attribute__((noreturn)) run_maker(int channel, bool accounts)
 {
+    struct maker maker = { .accounts = accounts };
     sigset_t all;
-    int alive[2];
 
     (void)sigfillset(&all);
     /* Dead inits need no wait: SIGCHLD ignored means that the kernel reaps. */
@@ -94,27 +202,34 @@ static void __attribute__((noreturn)) run_maker(int channel)
         || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0
         || sigprocmask(SIG_SETMASK, &all, NULL) != 0
         || signal(SIGCHLD, SIG_IGN) == SIG_ERR
-        || dup2(channel, MAKER_FD) != MAKER_FD
-        || close_range(MAKER_FD + 1, ~0u, 0) != 0
-        || pipe(alive) != 0 || job_caps_reduce(SYS_ADMIN) != 0) {
+        || dup2(channel, CHANNEL_FD) != CHANNEL_FD
+        || close_range(CHANNEL_FD + 1, ~0u, 0) != 0
+        || pipe(maker.alive) != 0 || job_caps_reduce(SYS_ADMIN) != 0) {
         _exit(1);
     }
     for (;;) {
+        int fds[2] = { -1, -1 };
+        pid_t pid = 0;
         char request;
-        CLEANUP_FD int pidfd = -1;
-        size_t count = 0;
+        size_t got = 0;
+        int count;
+        int rv;
 
-        if (fdio_receive(MAKER_FD, &request, 1, NULL, 0, &count) != 1) {
+        if (fdio_receive(CHANNEL_FD, &request, 1, NULL, 0, &got) != 1) {
             _exit(0); /* the zygote is gone */
         }
-        pidfd = make_init(alive);
-        if (fdio_send(MAKER_FD, &request, 1, &pidfd, pidfd >= 0) != 0) {
+        count = make_init(&maker, fds, &pid);
+        rv = fdio_send(CHANNEL_FD, &pid, sizeof(pid), fds,
+                       count > 0 ? (size_t)count : 0);
+        cleanup_fd(&fds[0]);
+        cleanup_fd(&fds[1]);
+        if (rv != 0) {
             _exit(0);
         }
     }
 }
 
-int slot_maker_start(void)
+int slot_maker_start(bool accounts)
 {
     int ends[2];
     pid_t pid;
@@ -131,16 +246,17 @@ int slot_maker_start(void)
         return -error;
     }
     if (pid == 0) {
-        run_maker(ends[1]);
+        run_maker(ends[1], accounts);
     }
     (void)close(ends[1]);
     return ends[0];
 }
 
-int slot_make(int maker)
+int slot_make(int maker, struct slot *ret_slot)
 {
     char byte = 's';
-    int pidfd = -1;
+    int fds[2] = { -1, -1 };
+    pid_t pid = 0;
     size_t count = 0;
     ssize_t got;
     int rv = fdio_send(maker, &byte, 1, NULL, 0);
@@ -148,21 +264,58 @@ int slot_make(int maker)
     if (rv != 0) {
         return rv;
     }
-    got = fdio_receive(maker, &byte, 1, &pidfd, 1, &count);
+    got = fdio_receive(maker, &pid, sizeof(pid), fds, 2, &count);
     if (got < 0) {
         return (int)got;
     }
-    return got == 1 && count == 1 ? pidfd : -EAGAIN;
+    if (got != sizeof(pid) || count == 0) {
+        return -EAGAIN;
+    }
+    *ret_slot = (struct slot){ .pidfd = fds[0],
+                               .channel = count == 2 ? fds[1] : -1,
+                               .init = pid };
+    return 0;
 }
 
-int slot_enter(int slot)
+int slot_enter(const struct slot *slot)
 {
-    return setns(slot, CLONE_NEWPID) == 0 ? 0 : -errno;
+    return setns(slot->pidfd, CLONE_NEWPID) == 0 ? 0 : -errno;
 }
 
-void slot_end(int slot)
+static void kill_init(const struct slot *slot)
 {
     /* Fails only when the init is dead already. */
-    (void)syscall(SYS_pidfd_send_signal, slot, SIGKILL, NULL, 0);
-    (void)close(slot);
+    (void)syscall(SYS_pidfd_send_signal, slot->pidfd, SIGKILL, NULL, 0);
+}
+
+void slot_clear(struct slot *slot)
+{
+    char byte = 'c';
+
+    if (slot->channel < 0 || fdio_send(slot->channel, &byte, 1, NULL, 0) != 0) {
+        kill_init(slot);
+    }
+}
+
+struct slot_account slot_account(const struct slot *slot)
+{
+    struct slot_account account = { 0 };
+    size_t count = 0;
+
+    /* Without an answer the end of the init was the end of the channel. */
+    if (slot->channel < 0
+        || fdio_receive(slot->channel, &account, sizeof(account), NULL, 0,
+                        &count) != sizeof(account)) {
+        return (struct slot_account){ 0 };
+    }
+    return account;
+}
+
+void slot_end(struct slot *slot)
+{
+    if (slot->pidfd >= 0) {
+        kill_init(slot);
+    }
+    cleanup_fd(&slot->pidfd);
+    cleanup_fd(&slot->channel);
 }

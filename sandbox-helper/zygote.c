@@ -34,6 +34,7 @@
 #include "jail_mounts.h"
 #include "jail_ns.h"
 #include "job_caps.h"
+#include "job_limits.h"
 #include "job_main.h"
 #include "job_stack.h"
 #include "log.h"
@@ -136,9 +137,8 @@ static void follow_keeper_or_die(void)
 }
 
 /* Namespaces, root, privileges: everything before CPython is there. */
-static void enter_jail_or_die(enum jail_level level)
+static void enter_jail_or_die(const struct jail *jail)
 {
-    static const struct rlimit no_core = { 0, 0 };
     const char *step = "";
     int rv;
 
@@ -147,10 +147,10 @@ static void enter_jail_or_die(enum jail_level level)
     if (rv != 0) {
         die("open this process's entries in /proc", rv);
     }
-    if (level == JAIL_FULL) {
+    if (jail->level == JAIL_FULL) {
         rv = jail_ns_enter(&step);
         if (rv == 0) {
-            rv = jail_mounts_enter(&step);
+            rv = jail_mounts_enter(jail, &step);
         }
     }
     else if (chdir("/") != 0) {
@@ -160,14 +160,17 @@ static void enter_jail_or_die(enum jail_level level)
     if (rv != 0) {
         die(step, rv);
     }
-    rv = job_caps_reduce(level == JAIL_FULL ? 1ull << CAP_SYS_ADMIN : 0);
+    rv = job_caps_reduce(jail->level == JAIL_FULL ? 1ull << CAP_SYS_ADMIN : 0);
     if (rv != 0) {
         die("drop capabilities", rv);
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-        || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0
-        || setrlimit(RLIMIT_CORE, &no_core) != 0) {
+        || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
         die("forbid new privileges", -errno);
+    }
+    rv = job_limits_forbid_dumps();
+    if (rv != 0) {
+        die("forbid core dumps", rv);
     }
     follow_keeper_or_die();
 }
@@ -197,6 +200,9 @@ static void answer_fork(uint64_t number, const struct zygote_job *started,
     }
     else {
         pxw_put_u32(&frame, PXW_F_PID, (uint32_t)started->pid);
+        if (started->slot.channel >= 0) {
+            pxw_put_u32(&frame, PXW_F_INIT, (uint32_t)started->slot.init);
+        }
         send_or_die(&frame, &started->pidfd);
     }
 }
@@ -221,28 +227,24 @@ static void serve_request(void)
     answer_fork(number, started, error);
 }
 
-static uint64_t microseconds(const struct timeval *time)
-{
-    return (uint64_t)time->tv_sec * 1000000u + (uint64_t)time->tv_usec;
-}
-
-static void report_exit(uint32_t index, uint64_t number)
+static void report_exit(uint32_t index, const struct zygote_job *job)
 {
     struct pxw_writer frame = { 0 };
-    struct rusage usage;
-    int status;
-    int rv = zygote_jobs_reap(index, &status, &usage);
+    int rv = zygote_jobs_reap(index);
 
-    if (rv != 0) {
+    if (rv < 0) {
         die("reap a job", rv);
     }
+    if (rv == 0) {
+        return;
+    }
     pxw_begin(&frame, PXW_EXITED);
-    pxw_put_u64(&frame, PXW_F_JOB, number);
-    pxw_put_u32(&frame, PXW_F_WAIT, (uint32_t)status);
-    pxw_put_u64(&frame, PXW_F_CPU_US, microseconds(&usage.ru_utime)
-                                          + microseconds(&usage.ru_stime));
-    pxw_put_u64(&frame, PXW_F_PEAK, (uint64_t)usage.ru_maxrss * 1024u);
+    pxw_put_u64(&frame, PXW_F_JOB, job->number);
+    pxw_put_u32(&frame, PXW_F_WAIT, (uint32_t)job->end.status);
+    pxw_put_u64(&frame, PXW_F_CPU_US, job->end.cpu_us);
+    pxw_put_u64(&frame, PXW_F_PEAK, job->end.peak_bytes);
     send_or_die(&frame, NULL);
+    zygote_jobs_renew(index);
 }
 
 /* Waits for requests and for ends of jobs, in one poll(2) without timeout. */
@@ -258,7 +260,10 @@ static void __attribute__((noreturn)) serve(void)
     for (;;) {
         for (uint32_t i = 0; i < count; i++) {
             /* poll(2) passes over a negative descriptor. */
-            fds[i] = (struct pollfd){ .fd = jobs[i].pidfd, .events = POLLIN };
+            fds[i] = (struct pollfd){
+                .fd = zygote_jobs_descriptor(&jobs[i]),
+                .events = POLLIN,
+            };
         }
         fds[count] = (struct pollfd){ .fd = CHANNEL, .events = POLLIN };
         if (poll(fds, count + 1, -1) < 0) {
@@ -270,7 +275,7 @@ static void __attribute__((noreturn)) serve(void)
         /* Ends first: they free slots for the request. */
         for (uint32_t i = 0; i < count; i++) {
             if (fds[i].revents != 0) {
-                report_exit(i, jobs[i].number);
+                report_exit(i, &jobs[i]);
             }
         }
         if (fds[count].revents != 0) {
@@ -310,10 +315,24 @@ static enum jail_level level_or_die(const struct pxw_message *warm)
     die("set up the isolation level that was asked for", -EINVAL);
 }
 
+static struct jail jail_or_die(const struct pxw_message *warm)
+{
+    struct jail jail = {
+        .level = level_or_die(warm),
+        .processes = pxw_u32(warm, PXW_F_PROCESSES, 1) > 1,
+    };
+
+    if (jail.processes && jail.level < JAIL_FULL) {
+        die("let runs start processes (PyExecProcesses) below isolation full",
+            -EINVAL);
+    }
+    return jail;
+}
+
 int main(void)
 {
     struct pxw_message warm;
-    enum jail_level level;
+    struct jail jail;
     const char *reason = "";
     struct rlimit stack = { 8u << 20, 8u << 20 };
     int rv;
@@ -335,9 +354,9 @@ int main(void)
         die("find the stack in /proc/self/maps", rv);
     }
     (void)receive_or_die(PXW_WARM, NULL, 0, 0, &warm);
-    level = level_or_die(&warm);
-    enter_jail_or_die(level);
-    rv = zygote_jobs_prepare(pxw_u32(&warm, PXW_F_SLOTS, 0), level, &reason);
+    jail = jail_or_die(&warm);
+    enter_jail_or_die(&jail);
+    rv = zygote_jobs_prepare(pxw_u32(&warm, PXW_F_SLOTS, 0), &jail, &reason);
     if (rv != 0) {
         die(reason, rv);
     }
@@ -358,6 +377,6 @@ int main(void)
     if (rv != 0) {
         die("serve: the self-test of the confinement failed", rv);
     }
-    announce(level);
+    announce(jail.level);
     serve();
 }

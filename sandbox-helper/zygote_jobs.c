@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Slots and jobs of the zygote. A slot is used again by the next job: a job
- * is one process that cannot start another, so that nothing can be left in it
- * once that one is reaped.
+ * Slots and jobs of the zygote. A slot is used again by the next job where a
+ * job is one process that cannot start another: nothing can be left in it once
+ * that one is reaped. Where it can, the slot is cleared after its job, and the
+ * next job gets a new one; the end of a job is told when its whole namespace
+ * is gone, whatever was in it.
  */
 #include "py_runtime.h"
 
@@ -10,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +42,8 @@
  * job's own take the numbers below. */
 #define FIRST_FREE_FD (JOB_FDS + 1)
 
+#define NO_SLOT ((struct slot){ .pidfd = -1, .channel = -1 })
+
 static struct
 {
     int maker;     /* the slot maker's channel */
@@ -48,7 +53,7 @@ static struct
     int last_pid;  /* /proc/sys/kernel/ns_last_pid; -1: not to be had */
     struct zygote_job *jobs;
     uint32_t count;
-    enum jail_level level;
+    struct jail jail;
     uint32_t tasks; /* RLIMIT_NPROC of jobs; 0: each run has its own */
 } table = { .maker = -1, .landlock = -1, .self = -1, .statm = -1,
             .last_pid = -1 };
@@ -66,6 +71,14 @@ int zygote_jobs_open(void)
     return table.self < 0 ? -errno : 0;
 }
 
+static int make_slot(struct zygote_job *job)
+{
+    int rv = slot_make(table.maker, &job->slot);
+
+    job->counted = false;
+    return rv;
+}
+
 static int make_slots(uint32_t count)
 {
     if (count == 0 || count > ZYGOTE_MAX_JOBS) {
@@ -76,12 +89,14 @@ static int make_slots(uint32_t count)
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < count; i++) {
-        int slot = table.level == JAIL_FULL ? slot_make(table.maker) : -1;
+        struct zygote_job *job = &table.jobs[i];
+        int rv;
 
-        if (table.level == JAIL_FULL && slot < 0) {
-            return slot;
+        *job = (struct zygote_job){ .pidfd = -1, .slot = NO_SLOT };
+        rv = table.jail.level == JAIL_FULL ? make_slot(job) : 0;
+        if (rv != 0) {
+            return rv;
         }
-        table.jobs[i] = (struct zygote_job){ .pidfd = -1, .slot = slot };
         table.count = i + 1;
     }
     return 0;
@@ -103,33 +118,33 @@ static int limit_tasks(uint32_t slots)
     return 0;
 }
 
-int zygote_jobs_prepare(uint32_t slots, enum jail_level level,
+int zygote_jobs_prepare(uint32_t slots, const struct jail *jail,
                         const char **ret_step)
 {
     int rv;
 
-    table.level = level;
-    if (level == JAIL_FULL) {
+    table.jail = *jail;
+    if (jail->level == JAIL_FULL) {
         *ret_step = "start the slot maker";
-        table.maker = slot_maker_start();
+        table.maker = slot_maker_start(jail->processes);
         if (table.maker < 0) {
             return table.maker;
         }
     }
     *ret_step = "build the Landlock ruleset (does the kernel have it, is"
                 " landlock in its lsm= list?)";
-    table.landlock = job_landlock_build(level);
+    table.landlock = job_landlock_build(jail);
     if (table.landlock < 0) {
         return table.landlock;
     }
     *ret_step = "compile the system call filter (does the kernel have"
                 " CONFIG_SECCOMP_FILTER?)";
-    rv = job_seccomp_compile(level);
+    rv = job_seccomp_compile(jail);
     if (rv == 0) {
         *ret_step = "make PID namespaces (is user.max_pid_namespaces 0?)";
         rv = make_slots(slots);
     }
-    if (rv == 0 && level < JAIL_FULL) {
+    if (rv == 0 && jail->level < JAIL_FULL) {
         *ret_step = "count this user's processes (is its RLIMIT_NPROC used"
                     " up?)";
         rv = limit_tasks(slots);
@@ -177,27 +192,36 @@ uint64_t zygote_jobs_own_bytes(void)
 
 static int replace_slot(struct zygote_job *job)
 {
-    int slot = slot_make(table.maker);
+    struct slot old = job->slot;
+    int rv = make_slot(job);
 
-    if (slot < 0) {
-        return slot;
+    if (rv != 0) {
+        return rv;
     }
-    slot_end(job->slot);
-    job->slot = slot;
-    return slot_enter(slot);
+    slot_end(&old);
+    return slot_enter(&job->slot);
+}
+
+/* With it a job makes its slot fit for the next one; -1: no slot is used twice,
+ * because it cannot be had, or because of what jobs may leave behind. */
+static int last_pid_for_jobs(void)
+{
+    return table.jail.processes ? -1 : table.last_pid;
 }
 
 /* A slot is made anew when its init died (which only a fault of ours could
- * cause), or when the next job would not be PID 2: see JOB_EXIT_AGAIN. */
+ * cause), when it could not be renewed, or when the next job would not be PID
+ * 2: see PXW_EXIT_AGAIN. */
 static int enter_slot(struct zygote_job *job)
 {
-    bool counted = job->counted;
+    int rv;
 
-    if (table.level < JAIL_FULL) {
+    if (table.jail.level < JAIL_FULL) {
         return 0; /* jobs have PIDs of the host; the filter guards signals */
     }
-    job->counted = table.last_pid < 0;
-    return !counted && slot_enter(job->slot) == 0 ? 0 : replace_slot(job);
+    rv = !job->counted && slot_enter(&job->slot) == 0 ? 0 : replace_slot(job);
+    job->counted = last_pid_for_jobs() < 0;
+    return rv;
 }
 
 /* The child never comes back from here. */
@@ -208,9 +232,9 @@ static int fork_into(struct zygote_job *job, const int *fds, int cgroup,
         .cgroup = cgroup,
         .landlock = table.landlock,
         .zygote = table.self,
-        .last_pid = table.last_pid,
+        .last_pid = last_pid_for_jobs(),
         .warm_bytes = read_warm_bytes(),
-        .level = table.level,
+        .jail = table.jail,
         .tasks = table.tasks,
         .selftest = selftest,
     };
@@ -257,25 +281,74 @@ const struct zygote_job *zygote_jobs_fork(uint64_t number, const int *fds,
     return NULL;
 }
 
-int zygote_jobs_reap(uint32_t index, int *ret_status,
-                     struct rusage *ret_usage)
+int zygote_jobs_descriptor(const struct zygote_job *job)
 {
-    struct zygote_job *job = &table.jobs[index];
+    return job->pid == 0 ? -1 : job->pidfd >= 0 ? job->pidfd : job->slot.pidfd;
+}
+
+static uint64_t microseconds(const struct timeval *time)
+{
+    return (uint64_t)time->tv_sec * 1000000u + (uint64_t)time->tv_usec;
+}
+
+/* First the job, or its namespace could not end. */
+static int reap_process(struct zygote_job *job)
+{
+    struct rusage usage;
+    int status;
     pid_t pid;
 
     do {
-        pid = wait4(job->pid, ret_status, 0, ret_usage);
+        pid = wait4(job->pid, &status, 0, &usage);
     } while (pid < 0 && errno == EINTR);
     if (pid != job->pid) {
         return -errno;
     }
     cleanup_fd(&job->pidfd);
-    job->pid = 0;
+    job->end = (struct zygote_job_end){
+        .status = status,
+        .cpu_us = microseconds(&usage.ru_utime)
+                  + microseconds(&usage.ru_stime),
+        .peak_bytes = (uint64_t)usage.ru_maxrss * 1024u,
+    };
     /* A run that feigns it makes us a new slot, nothing else. */
     job->counted = job->counted
-                   || (WIFEXITED(*ret_status)
-                       && WEXITSTATUS(*ret_status) == PXW_EXIT_AGAIN);
+                   || (WIFEXITED(status)
+                       && WEXITSTATUS(status) == PXW_EXIT_AGAIN);
     return 0;
+}
+
+int zygote_jobs_reap(uint32_t index)
+{
+    struct zygote_job *job = &table.jobs[index];
+    struct slot_account left;
+
+    if (job->pidfd >= 0) {
+        int rv = reap_process(job);
+
+        if (rv != 0 || !table.jail.processes) {
+            return rv != 0 ? rv : 1;
+        }
+        slot_clear(&job->slot);
+        return 0;
+    }
+    left = slot_account(&job->slot);
+    job->end.cpu_us += left.cpu_us;
+    if (left.peak_bytes > job->end.peak_bytes) {
+        job->end.peak_bytes = left.peak_bytes;
+    }
+    return 1;
+}
+
+void zygote_jobs_renew(uint32_t index)
+{
+    struct zygote_job *job = &table.jobs[index];
+
+    job->pid = 0;
+    if (table.jail.processes) {
+        slot_end(&job->slot);
+        (void)make_slot(job); /* tried again, and told, with the next job */
+    }
 }
 
 /* What the self-test's job said went wrong, as text. */
@@ -305,7 +378,7 @@ int zygote_jobs_selftest(void)
     CLEANUP_FD int other = -1;
     uint8_t frame[1024];
     char text[PXW_NAME_MAX + 128];
-    struct rusage usage;
+    struct pollfd gone = { .events = POLLIN };
     int ends[2];
     int fds[JOB_FDS];
     int status;
@@ -330,8 +403,17 @@ int zygote_jobs_selftest(void)
     }
     cleanup_fd(&other);
     size = fdio_read(report, frame, sizeof(frame));
-    rv = zygote_jobs_reap(0, &status, &usage);
-    if (rv == 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == JOB_EXIT_OK)) {
+    do {
+        rv = zygote_jobs_reap(0);
+        gone.fd = zygote_jobs_descriptor(&table.jobs[0]);
+    } while (rv == 0 && (poll(&gone, 1, -1) >= 0 || errno == EINTR));
+    zygote_jobs_renew(0);
+    if (rv != 1) {
+        return rv < 0 ? rv : -EIO;
+    }
+    status = table.jobs[0].end.status;
+    rv = 0;
+    if (!(WIFEXITED(status) && WEXITSTATUS(status) == JOB_EXIT_OK)) {
         describe_hole(frame, size, status, text, sizeof(text));
         log_line(LOG_LEVEL_ERROR, 451, "the confinement does not hold: %s",
                  text);

@@ -7,22 +7,33 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "jail_trees.h"
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "jail_trees.h"
+#include "slot.h"
+
 /* More jobs at a time than this would not fit one poll(2) comfortably. */
 #define ZYGOTE_MAX_JOBS 1024
+
+/* How a job ended, and what it has cost with all that it had started and that
+ * somebody waited for. */
+struct zygote_job_end
+{
+    int status;
+    uint64_t cpu_us;
+    uint64_t peak_bytes;  /* of the largest process */
+};
 
 /* A slot and the job that is in it. */
 struct zygote_job
 {
     uint64_t number;  /* the keeper's */
     pid_t pid;        /* 0: none */
-    int pidfd;        /* -1: none */
-    int slot;
+    int pidfd;        /* -1: none, or reaped already */
+    struct slot slot;
     bool counted;     /* its next process would not be PID 2 */
+    struct zygote_job_end end; /* once reaped */
 };
 
 /* Before /proc goes: opens what is needed of it. 0 or a negative errno. */
@@ -31,7 +42,7 @@ int zygote_jobs_open(void);
 /* Before CPython is there, inside the jail: prepares the layers that jobs
  * share and makes `slots` slots. 0, or a negative errno with *ret_step naming
  * what failed. */
-int zygote_jobs_prepare(uint32_t slots, enum jail_level level,
+int zygote_jobs_prepare(uint32_t slots, const struct jail *jail,
                         const char **ret_step);
 
 /* The table, for polling: *ret_count entries. */
@@ -46,10 +57,18 @@ uint64_t zygote_jobs_own_bytes(void);
 const struct zygote_job *zygote_jobs_fork(uint64_t number, const int *fds,
                                           int cgroup, int *ret_error);
 
-/* Takes the end of a job, waiting for it if need be; its slot is free then.
- * 0 or a negative errno. */
-int zygote_jobs_reap(uint32_t index, int *ret_status,
-                     struct rusage *ret_usage);
+/* What becomes readable when there is something to do for this entry; -1:
+ * nothing is in it. */
+int zygote_jobs_descriptor(const struct zygote_job *job);
+
+/* When that is readable. 1: the job has ended, and nothing of it is left; its
+ * `end` is complete, and the entry free after zygote_jobs_renew(). 0: what the
+ * job has left behind is being ended. Or a negative errno. */
+int zygote_jobs_reap(uint32_t index);
+
+/* Makes the entry ready for the next job: soon, but not before the end of the
+ * last one was told. */
+void zygote_jobs_renew(uint32_t index);
 
 /* Forks one job that tries its confinement, and waits for it. 0 when all
  * holds, otherwise a negative errno after a line in the log. */

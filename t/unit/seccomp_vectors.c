@@ -9,17 +9,19 @@
 #include <inttypes.h>
 #include <linux/close_range.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "seccomp_table.h"
 
-#define MAX_COMPARED 2
+#define MAX_COMPARED 3
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Debian 12's kernel has 450 calls and libseccomp 2.5.4 knows two more;
@@ -32,6 +34,7 @@ struct row
     int call;
     enum verdict verdict;
     enum jail_level level;      /* the least that has it */
+    enum { ANY, ALONE, TREE } run;  /* that may start processes, or not */
     unsigned int compared;
     struct scmp_arg_cmp compare[MAX_COMPARED];
 };
@@ -54,13 +57,47 @@ struct row
       .level = JAIL_RESTRICTED, .compared = (count), \
       .compare = { __VA_ARGS__ } },
 
+#define ALONE_PLAIN(c) \
+    { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_ALLOW, \
+      .level = JAIL_RESTRICTED, .run = ALONE },
+#define ALONE_ARGUED(c, count, ...) \
+    { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_ALLOW, \
+      .level = JAIL_RESTRICTED, .run = ALONE, .compared = (count), \
+      .compare = { __VA_ARGS__ } },
+#define TREE_PLAIN(c) \
+    { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_ALLOW, \
+      .level = JAIL_FULL, .run = TREE },
+#define TREE_ARGUED(c, count, ...) \
+    { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_ALLOW, \
+      .level = JAIL_FULL, .run = TREE, .compared = (count), \
+      .compare = { __VA_ARGS__ } },
+#define TREE_UNSUPPORTED(c) \
+    { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_EOPNOTSUPP, \
+      .level = JAIL_FULL, .run = TREE },
+
 static const struct row rows[] = {
     SECCOMP_PLAIN(PLAIN)
     SECCOMP_FULL_ONLY(FULL)
     SECCOMP_ARGUED(ARGUED)
+    SECCOMP_ALONE_PLAIN(ALONE_PLAIN)
+    SECCOMP_ALONE_ARGUED(ALONE_ARGUED)
+    SECCOMP_TREE_PLAIN(TREE_PLAIN)
+    SECCOMP_TREE_ARGUED(TREE_ARGUED)
     SECCOMP_NO_MEMORY(NO_MEMORY)
+    SECCOMP_TREE_UNSUPPORTED(TREE_UNSUPPORTED)
     SECCOMP_ABSENT(ABSENT)
 };
+
+/* Whether the row is about runs of this kind at all. */
+static bool concerns(const struct row *row, const struct jail *jail)
+{
+    return row->run != (jail->processes ? ALONE : TREE);
+}
+
+static bool applies(const struct row *row, const struct jail *jail)
+{
+    return row->level <= jail->level && concerns(row, jail);
+}
 
 struct list
 {
@@ -76,6 +113,7 @@ const char *verdict_name(enum verdict verdict)
         [VERDICT_EPERM] = "EPERM",
         [VERDICT_ENOSYS] = "ENOSYS",
         [VERDICT_ENOMEM] = "ENOMEM",
+        [VERDICT_EOPNOTSUPP] = "EOPNOTSUPP",
     };
 
     return names[verdict];
@@ -106,11 +144,11 @@ static bool row_matches(const struct row *row, const uint64_t *args)
 }
 
 /* What the table as a whole says; all rows of a call are alternatives. */
-static enum verdict verdict_of(enum jail_level level, int call,
+static enum verdict verdict_of(const struct jail *jail, int call,
                                const uint64_t *args)
 {
     for (size_t i = 0; i < LENGTH(rows); i++) {
-        if (rows[i].call == call && rows[i].level <= level
+        if (rows[i].call == call && applies(&rows[i], jail)
             && row_matches(&rows[i], args)) {
             return rows[i].verdict;
         }
@@ -118,7 +156,7 @@ static enum verdict verdict_of(enum jail_level level, int call,
     return call >= FIRST_NEWER ? VERDICT_ENOSYS : VERDICT_EPERM;
 }
 
-static void add(struct list *list, enum jail_level level,
+static void add(struct list *list, const struct jail *jail,
                 struct vector vector)
 {
     if (list->count == list->room) {
@@ -128,7 +166,7 @@ static void add(struct list *list, enum jail_level level,
             abort();
         }
     }
-    vector.verdict = verdict_of(level, vector.call, vector.args);
+    vector.verdict = verdict_of(jail, vector.call, vector.args);
     list->item[list->count++] = vector;
 }
 
@@ -145,7 +183,7 @@ static uint64_t decisive(const struct scmp_arg_cmp *compare)
 }
 
 /* One row: as it matches, then with one bit of one argument another way. */
-static void add_row(struct list *list, enum jail_level level,
+static void add_row(struct list *list, const struct jail *jail,
                     const struct row *row)
 {
     struct vector base = { .name = row->name, .call = row->call };
@@ -154,7 +192,7 @@ static void add_row(struct list *list, enum jail_level level,
         base.compared[row->compare[i].arg] = 1;
         base.args[row->compare[i].arg] = matching(&row->compare[i]);
     }
-    add(list, level, base);
+    add(list, jail, base);
     for (unsigned int i = 0; i < row->compared; i++) {
         const struct scmp_arg_cmp *compare = &row->compare[i];
         uint64_t bits = decisive(compare);
@@ -164,19 +202,19 @@ static void add_row(struct list *list, enum jail_level level,
 
             flipped.args[compare->arg] ^= UINT64_C(1) << bit;
             if ((bits >> bit & 1) != 0) {
-                add(list, level, flipped);
+                add(list, jail, flipped);
             }
         }
         if (compare->op == SCMP_CMP_MASKED_EQ) {
             struct vector others = base;
 
             others.args[compare->arg] |= ~bits;
-            add(list, level, others);
+            add(list, jail, others);
         }
     }
 }
 
-size_t seccomp_vectors(enum jail_level level, int last,
+size_t seccomp_vectors(const struct jail *jail, int last,
                        struct vector **ret_vectors)
 {
     struct list list = { 0 };
@@ -186,17 +224,17 @@ size_t seccomp_vectors(enum jail_level level, int last,
         const char *name = NULL;
 
         for (size_t i = 0; i < LENGTH(rows); i++) {
-            if (rows[i].call != call) {
+            if (rows[i].call != call || !concerns(&rows[i], jail)) {
                 continue;
             }
             name = rows[i].name;
             if (rows[i].compared > 0) {
                 argued = true;
-                add_row(&list, level, &rows[i]);
+                add_row(&list, jail, &rows[i]);
             }
         }
         if (!argued) {
-            add(&list, level, (struct vector){ .name = name, .call = call });
+            add(&list, jail, (struct vector){ .name = name, .call = call });
         }
     }
     *ret_vectors = list.item;

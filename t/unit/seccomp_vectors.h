@@ -15,7 +15,14 @@
 
 #define SECCOMP_ARGS 6
 
-enum verdict { VERDICT_ALLOW, VERDICT_EPERM, VERDICT_ENOSYS, VERDICT_ENOMEM };
+enum verdict
+{
+    VERDICT_ALLOW,
+    VERDICT_EPERM,
+    VERDICT_ENOSYS,
+    VERDICT_ENOMEM,
+    VERDICT_EOPNOTSUPP,
+};
 
 struct vector
 {
@@ -26,11 +33,11 @@ struct vector
     enum verdict verdict;
 };
 
-/* The cases of a level: each number from 0 to `last`; for a call with
+/* The cases of a jail: each number from 0 to `last`; for a call with
  * compared arguments, each row once so that it matches and once for every bit
  * that it looks at, flipped. *ret_vectors is the caller's to free. Ends the
  * process when there is no memory. */
-size_t seccomp_vectors(enum jail_level level, int last,
+size_t seccomp_vectors(const struct jail *jail, int last,
                        struct vector **ret_vectors);
 
 /* One line a case: `verdict name number index=value...`, values hexadecimal,

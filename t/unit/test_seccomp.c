@@ -148,6 +148,7 @@ static long answer_for(const struct vector *vector)
     case VERDICT_EPERM: return -EPERM;
     case VERDICT_ENOSYS: return -ENOSYS;
     case VERDICT_ENOMEM: return -ENOMEM;
+    case VERDICT_EOPNOTSUPP: return -EOPNOTSUPP;
     case VERDICT_ALLOW: break;
     }
     /* The ground lets it through, it is harmless. */
@@ -173,15 +174,15 @@ static void check_probe_return(const struct vector *vector)
     (void)munmap(answer, sizeof(*answer));
 }
 
-static void check_level(enum jail_level level)
+static void check_jail(const struct jail *jail)
 {
     struct vector *vectors;
-    size_t count = seccomp_vectors(level, LAST_CALL, &vectors);
+    size_t count = seccomp_vectors(jail, LAST_CALL, &vectors);
     long *answers = new_answers(count);
     size_t wrong = 0;
     int status;
 
-    assert_int_equal(job_seccomp_compile(level), 0);
+    assert_int_equal(job_seccomp_compile(jail), 0);
     for (size_t i = 0; i < count; i++) {
         if (is_probe_return(vectors[i].call)) {
             check_probe_return(&vectors[i]);
@@ -205,16 +206,26 @@ static void check_level(enum jail_level level)
     free(vectors);
 }
 
+static const struct jail full = { .level = JAIL_FULL };
+static const struct jail processes = { .level = JAIL_FULL, .processes = true };
+static const struct jail restricted = { .level = JAIL_RESTRICTED };
+
 static void test_full(void **state)
 {
     (void)state;
-    check_level(JAIL_FULL);
+    check_jail(&full);
+}
+
+static void test_processes(void **state)
+{
+    (void)state;
+    check_jail(&processes);
 }
 
 static void test_restricted(void **state)
 {
     (void)state;
-    check_level(JAIL_RESTRICTED);
+    check_jail(&restricted);
 }
 
 /* What becomes of a process without any filter that enters so. */
@@ -242,7 +253,7 @@ static void check_killed(enum entry entry, long bits)
     int plain = end_without_filter(entry, entry == ENTRY_COMPAT ? 20 : bits);
     int by = WIFSIGNALED(plain) ? WTERMSIG(plain) : SIGSYS;
 
-    assert_int_equal(job_seccomp_compile(JAIL_FULL), 0);
+    assert_int_equal(job_seccomp_compile(&full), 0);
     for (int call = 0; call <= LAST_CALL; call++) {
         struct vector vector = { .call = call };
         int status = run_walk(entry, bits, &vector, 1, answer);
@@ -295,12 +306,14 @@ static void test_witness(void **state)
     (void)munmap(answers, sizeof(*answers));
 }
 
-/* --list LEVEL LAST: the cases of that level up to that number. */
-static int list(const char *level, const char *last)
+/* --list JAIL LAST: the cases of that jail up to that number. */
+static int list(const char *name, const char *last)
 {
     struct vector *vectors;
     size_t count = seccomp_vectors(
-        strcmp(level, "full") == 0 ? JAIL_FULL : JAIL_RESTRICTED,
+        strcmp(name, "full") == 0        ? &full
+        : strcmp(name, "processes") == 0 ? &processes
+                                         : &restricted,
         (int)strtol(last, NULL, 10), &vectors);
 
     seccomp_vectors_print(stdout, vectors, count);
@@ -312,6 +325,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full),
+        cmocka_unit_test(test_processes),
         cmocka_unit_test(test_restricted),
         cmocka_unit_test(test_compat),
         cmocka_unit_test(test_x32),
