@@ -46,6 +46,14 @@ enum keeper_job_verdict
     JOB_PAST_OUTPUT,
 };
 
+/* What the zygote said of a job's process. */
+struct keeper_job_process
+{
+    pid_t pid;
+    pid_t init; /* 0: none that matters */
+    int pidfd;
+};
+
 /* What the zygote said of a job's end. */
 struct keeper_job_end
 {
@@ -68,6 +76,7 @@ struct keeper_job
     struct keeper_zygote *zygote; /* whose child it is */
     uint64_t number;
     pid_t pid;
+    pid_t init; /* who adopts what it leaves behind; 0: it can leave nothing */
     int pidfd;
     struct keeper_cgroup_leaf *leaf; /* NULL: no cgroup is delegated */
     enum keeper_job_state state;
@@ -98,6 +107,7 @@ struct keeper_job
     clockid_t cpu_clock;
     uint64_t warm_cpu_us;
     uint32_t cpu_ms;
+    uint64_t seen_cpu_us; /* of all its processes, at the last look */
     struct event cpu_check;
 };
 
@@ -147,10 +157,10 @@ void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run);
 /* Nobody waits for the run any more: kills the job at once. */
 void keeper_job_cancel(struct keeper_job *job);
 
-/* From the fork channel. `pidfd` is taken over, also when no such job is
+/* From the fork channel. The pidfd is taken over, also when no such job is
  * known; `error` is 0 or the zygote's errno. */
-void keeper_job_forked(struct keeper_zygote *zygote, uint64_t number, pid_t pid,
-                       int pidfd, int error);
+void keeper_job_forked(struct keeper_zygote *zygote, uint64_t number,
+                       const struct keeper_job_process *process, int error);
 void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
                        const struct keeper_job_end *end);
 

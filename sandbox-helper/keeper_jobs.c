@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "keeper.h"
+#include "keeper_cpu.h"
 #include "log.h"
 
 #include <errno.h>
@@ -236,10 +237,10 @@ static struct keeper_job *find_job(struct keeper_zygote *zygote,
 }
 
 void keeper_job_forked(struct keeper_zygote *zygote, uint64_t number,
-                       pid_t pid, int pidfd, int error)
+                       const struct keeper_job_process *process, int error)
 {
     struct keeper_job *job = find_job(zygote, number);
-    CLEANUP_FD int owned = pidfd;
+    CLEANUP_FD int owned = process->pidfd;
 
     if (job == NULL || job->pidfd >= 0) {
         keeper_zygote_fail(zygote, "it forked a job unasked");
@@ -256,7 +257,8 @@ void keeper_job_forked(struct keeper_zygote *zygote, uint64_t number,
         keeper_zygotes_job_gone(zygote);
         return;
     }
-    job->pid = pid;
+    job->pid = process->pid;
+    job->init = process->init;
     job->pidfd = steal_fd(&owned);
     if (job->killed) {
         job->killed = false; /* it could not be, without the pidfd */
@@ -282,7 +284,10 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
     state = job->state;
     forget(job);
     if (run != NULL) {
-        keeper_job_end(job, end, &answer);
+        struct keeper_job_end whole = *end;
+
+        keeper_cpu_settle(job, &whole);
+        keeper_job_end(job, &whole, &answer);
         run->job = NULL;
     }
     if (state == JOB_RUNNING && job->report.started) {

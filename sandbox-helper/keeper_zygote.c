@@ -178,14 +178,18 @@ static void on_forked(struct keeper_zygote *zygote,
 {
     int error = (int)pxw_u32(message, PXW_F_ERROR, 0);
     bool forked = pxw_has(message, PXW_F_PID);
+    struct keeper_job_process process = {
+        .pid = (pid_t)pxw_u32(message, PXW_F_PID, 0),
+        .init = (pid_t)pxw_u32(message, PXW_F_INIT, 0),
+        .pidfd = *pidfd,
+    };
 
     if (forked != (*pidfd >= 0) || forked == (error != 0)) {
         keeper_zygote_fail(zygote, "its answer contradicts itself");
         return;
     }
-    keeper_job_forked(zygote, pxw_u64(message, PXW_F_JOB, 0),
-                      (pid_t)pxw_u32(message, PXW_F_PID, 0), steal_fd(pidfd),
-                      error);
+    (void)steal_fd(pidfd); /* the job's */
+    keeper_job_forked(zygote, pxw_u64(message, PXW_F_JOB, 0), &process, error);
 }
 
 static void take_packet(struct keeper_zygote *zygote, const uint8_t *packet,
