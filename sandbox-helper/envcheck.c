@@ -362,10 +362,12 @@ enum envcheck_result envcheck_run(int zygote_program)
     tell_descriptors();
     tell_cgroup();
     (void)fflush(stdout);
-    if (envcheck_zygote(zygote_program, LEVEL_FULL) == 0) {
+    if (envcheck_zygote(zygote_program, LEVEL_FULL, false) == 0) {
+        /* Only told: who needs it is refused with a line in the log. */
+        (void)envcheck_zygote(zygote_program, LEVEL_FULL, true);
         return ENVCHECK_FULL;
     }
-    if (envcheck_zygote(zygote_program, LEVEL_RESTRICTED) == 0) {
+    if (envcheck_zygote(zygote_program, LEVEL_RESTRICTED, false) == 0) {
         (void)printf("Pools need \"PyExecIsolation restricted\" here.\n");
         return ENVCHECK_RESTRICTED;
     }

@@ -114,14 +114,15 @@ static void show_log(int log)
     }
 }
 
-int envcheck_zygote(int program, enum keeper_level level)
+int envcheck_zygote(int program, enum keeper_level level, bool processes)
 {
     /* The smallest pool there is. */
-    static const struct pool_conf pool = {
+    const struct pool_conf pool = {
         .concurrency = 1,
         .memory_bytes = 64u << 20,
-        .processes = 1,
+        .processes = processes ? 2 : 1,
     };
+    const char *what = processes ? " with PyExecProcesses" : "";
     CLEANUP(end_zygote) struct keeper_zygote_ends ends = {
         .pidfd = -1, .channel = -1, .log = -1,
     };
@@ -139,12 +140,12 @@ int envcheck_zygote(int program, enum keeper_level level)
         error = take_answer(ends.channel, level, python);
     }
     if (error == 0) {
-        (void)printf("Isolation \"%s\": reached and tested, Python %s.\n",
-                     keeper_level_name(level), python);
+        (void)printf("Isolation \"%s\"%s: reached and tested, Python %s.\n",
+                     keeper_level_name(level), what, python);
         return 0;
     }
-    (void)printf("Isolation \"%s\": not reached: %s.\n",
-                 keeper_level_name(level),
+    (void)printf("Isolation \"%s\"%s: not reached: %s.\n",
+                 keeper_level_name(level), what,
                  error == -ECONNRESET ? "the zygote ended"
                  : error == -EPROTO   ? "it isolates less"
                                       : strerror(-error));

@@ -7,8 +7,11 @@
 
 #include "keeper_level.h"
 
-/* Starts a zygote, waits until it is warm at `level`, prints how that went
- * and ends it. 0: it was; or a negative errno. */
-int envcheck_zygote(int program, enum keeper_level level);
+#include <stdbool.h>
+
+/* Starts a zygote, for runs that may start `processes` or not, waits until it
+ * is warm at `level`, prints how that went and ends it. 0: it was; or a
+ * negative errno. */
+int envcheck_zygote(int program, enum keeper_level level, bool processes);
 
 #endif
