@@ -77,9 +77,8 @@ void keeper_job_kill(struct keeper_job *job, enum keeper_job_verdict verdict)
     }
     if (!job->killed) {
         kill_process(job);
-        keeper_job_set_deadline(job, job->branch->pool->conf->processes > 1
-                                         ? KILL_TREE_TIMEOUT_MS
-                                         : KILL_TIMEOUT_MS);
+        keeper_job_set_deadline(job, job->init != 0 ? KILL_TREE_TIMEOUT_MS
+                                                    : KILL_TIMEOUT_MS);
     }
 }
 
