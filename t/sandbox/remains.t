@@ -20,7 +20,8 @@ my %ends = (
 );
 
 plan tests => 4 * keys(%ends) + 1;
-run_code('/policy-off/execute', 'print(1)') for 1 .. 8;
+all_zygotes();
+burst();
 for my $name (sort keys %ends) {
     my ($place, $end) = @{ $ends{$name} };
     my $before = settled();
@@ -60,7 +61,7 @@ sub leave
 sub census
 {
     my %count;
-    my $zygote = zygote();
+    my ($zygote) = zygotes();
 
     $count{ $_->{Name} }++ for grep { $_->{Name} !~ /^(?:apache2|httpd)$/ }
         descendants();
