@@ -86,11 +86,12 @@ static int is_socket_bad(server_rec *s, apr_pool_t *pool)
     return 1;
 }
 
-/* The tenant of a run is its host's ServerName. */
+/* Where nothing else is said, the tenant of a run is its host's ServerName. */
 static void warn_nameless(server_rec *main_server)
 {
     for (server_rec *s = main_server->next; s != NULL; s = s->next) {
         if (pyexec_config_engine_reaches(s)
+            && pyexec_config_place(s->lookup_defaults).tenant == NULL
             && (s->server_hostname == NULL
                 || s->server_hostname == main_server->server_hostname)) {
             ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, s,

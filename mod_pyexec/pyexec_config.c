@@ -37,6 +37,7 @@ typedef enum
     KIND_LEVEL,
     KIND_PATH,
     KIND_ACCOUNT,
+    KIND_NAME,
     KIND_LIST,
 } kind_e;
 
@@ -74,6 +75,7 @@ static apr_array_header_t *engine_servers;
 #define EMPTY_LEVEL NULL
 #define EMPTY_PATH NULL
 #define EMPTY_ACCOUNT NULL
+#define EMPTY_NAME NULL
 #define EMPTY_LIST NULL
 
 #define VALUE_FLAG(value) value
@@ -86,6 +88,7 @@ static apr_array_header_t *engine_servers;
 #define VALUE_LEVEL(value) value
 #define VALUE_PATH(value) value
 #define VALUE_ACCOUNT(value) value
+#define VALUE_NAME(value) value
 #define VALUE_LIST(value) value
 
 void *pyexec_config_create_place(apr_pool_t *pool, char *path)
@@ -339,6 +342,13 @@ static const char *set_text(cmd_parms *cmd, void *place, const char *text)
                                 "restricted", cmd->cmd->name, text);
         }
         break;
+    case KIND_NAME:
+        if (!pyexec_value_is_name(text)) {
+            return apr_psprintf(cmd->pool, "%s: not a name of 1 to %d bytes "
+                                "without control characters", cmd->cmd->name,
+                                PXW_NAME_MAX);
+        }
+        break;
     case KIND_PATH:
         text = ap_server_root_relative(cmd->pool, text);
         break;
@@ -400,6 +410,7 @@ static const char *set_list(cmd_parms *cmd, void *place, int argc,
 #define COMMAND_LEVEL COMMAND_DIALECT
 #define COMMAND_PATH COMMAND_DIALECT
 #define COMMAND_ACCOUNT COMMAND_DIALECT
+#define COMMAND_NAME COMMAND_DIALECT
 #define COMMAND_LIST(name, data, where, help) \
     AP_INIT_TAKE_ARGV(name, set_list, data, where, help)
 #define COMMAND(scope, kind, field, name, value, least, most, help) \

@@ -23,6 +23,7 @@ struct pyexec_dialect_t;
 #define PYEXEC_TYPE_LEVEL const char *
 #define PYEXEC_TYPE_PATH const char *
 #define PYEXEC_TYPE_ACCOUNT const char *
+#define PYEXEC_TYPE_NAME const char *
 #define PYEXEC_TYPE_LIST const char *
 
 #define PYEXEC_IF_PLACE_PLACE(text) text

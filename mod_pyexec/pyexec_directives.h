@@ -19,6 +19,7 @@
  *          LEVEL      full | restricted
  *          PATH       relative to ServerRoot
  *          ACCOUNT    name | #uid
+ *          NAME       text, at most 255 bytes
  *          LIST       names; kept one a line; `none`: empty
  */
 #ifndef PYEXEC_DIRECTIVES_H
@@ -86,6 +87,9 @@
       "bytes kept of each output stream (default 1M)")                      \
     X(PLACE, ORIGIN, allow_origin, "PyExecAllowOrigin", "none", 0, 0,       \
       "which origin a browser may call from: none (default), *, or one")    \
+    X(PLACE, NAME, tenant, "PyExecTenant", NULL, 0, 0,                      \
+      "whom the runs of this place are counted for (default: the virtual "   \
+      "host's ServerName)")                                                 \
     X(GLOBAL, PATH, helper_program, "PyExecHelperProgram",                  \
       PYEXEC_HELPER_PROGRAM, 0, 0,                                          \
       "the helper that httpd starts")                                       \
@@ -99,6 +103,11 @@
       "runs that may wait for a free place (default 128)")                  \
     X(GLOBAL, DURATION, queue_ms, "PyExecQueueTimeout", 10000, 100, 300000, \
       "how long a run may wait for a free place (default 10s)")             \
+    X(GLOBAL, COUNT, tenant_concurrency, "PyExecTenantConcurrency", 0,      \
+      0, 256,                                                               \
+      "runs of one tenant at the same time (default 0: no cap of its own)") \
+    X(GLOBAL, COUNT, tenant_queue, "PyExecTenantQueue", 0, 0, 65535,        \
+      "runs of one tenant that may wait (default 0: no cap of its own)")    \
     X(GLOBAL, LEVEL, isolation, "PyExecIsolation", "full", 0, 0,            \
       "the least isolation that runs are served with: full (default), or "   \
       "restricted where the kernel has no user namespaces")                 \

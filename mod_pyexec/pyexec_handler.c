@@ -12,7 +12,7 @@
  *            until the helper answers, the client leaves, httpd stops or the
  *            deadline passes; ending the conversation ends the run.
  *   answer   An outcome of theirs is encoded by the dialect, a failure of
- *            ours is a 500 or 503, logged here with its code.
+ *            ours is a 429, 500 or 503, logged here with its code.
  *
  * A stage returns NEXT, or what the handler shall return because the answer
  * is written. Runs in a worker thread as httpd's User: the bytes from the
@@ -124,10 +124,13 @@ static void set_limits(task_t *task, const pyexec_job_t *job)
     limits->threads = PYEXEC_RUN_THREADS;
 }
 
-/* ServerName, which the client cannot choose; the Host header it can. */
-static void put_tenant(struct pxw_writer *frame, const server_rec *s)
+/* Of the configuration alone: the Host header is the client's to choose. */
+static void put_tenant(task_t *task)
 {
-    const char *name = s->server_hostname;
+    struct pxw_writer *frame = &task->frame;
+    const char *name = task->place.tenant != NULL
+                           ? task->place.tenant
+                           : task->r->server->server_hostname;
     apr_size_t size = name == NULL ? 0 : strlen(name);
 
     if (size > 0 && size <= PXW_NAME_MAX) {
@@ -201,7 +204,7 @@ static int build_frame(task_t *task, const pyexec_job_t *job)
                               apr_pool_cleanup_null);
     pxw_begin(frame, PXW_RUN);
     pxw_put_str(frame, PXW_F_POOL, PYEXEC_POOL_NAME);
-    put_tenant(frame, task->r->server);
+    put_tenant(task);
     put_policy(task, job->asked.dialect);
     put_limits(task);
     put_job(frame, job);
@@ -354,6 +357,12 @@ static void log_failure(task_t *task)
         ? "no reason given"
         : apr_pstrmemdup(task->r->pool, (const char *)text->data, text->size);
 
+    if (task->outcome == PXW_TENANT_BUSY) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, task->r,
+                      PYXNO(0207) "run refused by its tenant's own cap: %s",
+                      ap_escape_logitem(task->r->pool, reason));
+        return;
+    }
     if (task->outcome == PXW_BUSY) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, task->r,
                       PYXNO(0203) "run refused, the helper is busy: %s",

@@ -43,6 +43,8 @@ static const struct
     { PXW_OUT_OF_STACK, HTTP_OK, NULL, NULL },
     { PXW_BUSY, HTTP_SERVICE_UNAVAILABLE, "1",
       "The service is busy; try again in a moment." },
+    { PXW_TENANT_BUSY, HTTP_TOO_MANY_REQUESTS, "1",
+      "Too many runs of this site are waiting; try again in a moment." },
     { PXW_ABSENT, HTTP_SERVICE_UNAVAILABLE, "1",
       "The service that runs code is not available; try again in a moment." },
     { PXW_LOST, HTTP_SERVICE_UNAVAILABLE, "1",

@@ -94,6 +94,9 @@ static int build_setup(struct pxw_writer *frame, const pyexec_spawn_t *spawn)
     pxw_put_u32(frame, PXW_F_CONCURRENCY, concurrency(global));
     pxw_put_u32(frame, PXW_F_QUEUE, (uint32_t)global->queue);
     pxw_put_u32(frame, PXW_F_QUEUE_MS, (uint32_t)global->queue_ms);
+    pxw_put_u32(frame, PXW_F_TENANT_CONCURRENCY,
+                (uint32_t)global->tenant_concurrency);
+    pxw_put_u32(frame, PXW_F_TENANT_QUEUE, (uint32_t)global->tenant_queue);
     pxw_put_u32(frame, PXW_F_WALL_MS, (uint32_t)PYEXEC_WALL_CEILING_MS);
     pxw_put_u32(frame, PXW_F_CPU_MS, (uint32_t)PYEXEC_CPU_CEILING_MS);
     pxw_put_u64(frame, PXW_F_MEMORY, (uint64_t)PYEXEC_MEMORY_CEILING_BYTES);

@@ -77,3 +77,15 @@ int pyexec_value_is_module(const char *name)
     }
     return name[0] != '\0';
 }
+
+int pyexec_value_is_name(const char *text)
+{
+    apr_size_t size = strlen(text);
+
+    for (apr_size_t i = 0; i < size; i++) {
+        if (apr_iscntrl(text[i])) {
+            return 0;
+        }
+    }
+    return size > 0 && size <= PXW_NAME_MAX;
+}

@@ -20,4 +20,7 @@ int pyexec_value_is_origin(const char *text);
  * with one a line. */
 int pyexec_value_is_module(const char *name);
 
+/* What PXW_F_TENANT takes: 1 to PXW_NAME_MAX bytes, no control characters. */
+int pyexec_value_is_name(const char *text);
+
 #endif

@@ -203,6 +203,8 @@ static bool ranges_hold(const struct pool_conf *pool)
 {
     return in_range(pool->concurrency, 1, MAX_CONCURRENCY)
            && pool->queue <= MAX_QUEUE && pool->queue_ms <= MAX_QUEUE_MS
+           && pool->tenant_concurrency <= MAX_CONCURRENCY
+           && pool->tenant_queue <= MAX_QUEUE
            && in_range(pool->wall_ms, 1, MAX_RUN_MS)
            && in_range(pool->cpu_ms, 1, MAX_RUN_MS)
            && in_range(pool->memory_bytes, 1, INT64_MAX)
@@ -232,6 +234,8 @@ static int read_pool(const struct pxw_field *field, struct pool_conf *pool)
     pool->concurrency = pxw_u32(&message, PXW_F_CONCURRENCY, 0);
     pool->queue = pxw_u32(&message, PXW_F_QUEUE, 0);
     pool->queue_ms = pxw_u32(&message, PXW_F_QUEUE_MS, 0);
+    pool->tenant_concurrency = pxw_u32(&message, PXW_F_TENANT_CONCURRENCY, 0);
+    pool->tenant_queue = pxw_u32(&message, PXW_F_TENANT_QUEUE, 0);
     pool->wall_ms = pxw_u32(&message, PXW_F_WALL_MS, 0);
     pool->cpu_ms = pxw_u32(&message, PXW_F_CPU_MS, 0);
     pool->memory_bytes = pxw_u64(&message, PXW_F_MEMORY, 0);

@@ -27,6 +27,8 @@ struct pool_conf
     uint32_t concurrency;
     uint32_t queue;
     uint32_t queue_ms;
+    uint32_t tenant_concurrency;   /* of each; 0: no cap of its own */
+    uint32_t tenant_queue;         /* the same */
     uint32_t wall_ms;
     uint32_t cpu_ms;
     uint64_t memory_bytes;

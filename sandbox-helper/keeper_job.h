@@ -27,6 +27,7 @@ struct keeper_job;
 struct keeper_branch;
 struct keeper_zygote;
 struct keeper_run;
+struct keeper_tenant;
 
 enum keeper_job_state
 {
@@ -101,6 +102,7 @@ struct keeper_job
     uint64_t deadline_us;
 
     struct keeper_run *run; /* NULL: standby, or nobody waits any more */
+    struct keeper_tenant *tenant; /* while RUNNING: whose place it holds */
     uint64_t dispatched_us;
 
     /* Its process's clock, and what that showed when the run began. */

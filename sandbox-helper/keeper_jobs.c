@@ -29,11 +29,14 @@
 static void forget(struct keeper_job *job)
 {
     struct keeper_jobs *jobs = &job->branch->jobs;
+    struct keeper_pool *pool = job->branch->pool;
 
     TAILQ_REMOVE(&jobs->all, job, link);
     job->zygote->jobs--;
     if (job->state == JOB_RUNNING) {
-        job->branch->pool->running--;
+        pool->running--;
+        keeper_tenants_ended(&pool->queue.tenants, job->tenant);
+        job->tenant = NULL;
     }
     else if (job->state != JOB_DOOMED) {
         job->zygote->standby--;

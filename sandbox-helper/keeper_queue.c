@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Admission. Runs in the keeper. First come, first served within a pool; a
- * run waits only for a job, never for another connection.
+ * Admission. Runs in the keeper. The tenants of a pool take turns, one run each;
+ * within a tenant it is first come, first served. A queue that is full belongs
+ * to nobody: who holds the most of it makes room for who holds less. A run
+ * waits only for a job, never for another connection.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -18,12 +20,14 @@
  * than this in scripts that wait helps nobody. */
 #define MAX_HELD_BYTES (256u << 20)
 
-/* How far down the queue a job is offered before the next one is ready. */
-#define LOOKS 64
+/* Whom a job is offered before the next one is ready: how many runs of one
+ * tenant, and of all. */
+#define LOOKS_OF_TENANT 16
+#define LOOKS 256
 
 void keeper_queue_open(struct keeper_pool *pool)
 {
-    TAILQ_INIT(&pool->queue.waiting);
+    keeper_tenants_open(&pool->queue.tenants);
 }
 
 bool keeper_hold(struct keeper *keeper, size_t bytes)
@@ -57,22 +61,29 @@ void keeper_run_finish(struct keeper_run *run, enum pxw_outcome outcome,
     run->done(run, &answer);
 }
 
+static void stop_waiting(struct keeper_run *run)
+{
+    run->pool->queue.length--;
+    run->queued = false;
+    (void)event_del(&run->timeout);
+}
+
 static void leave_queue(struct keeper_run *run)
 {
     if (run->queued) {
-        TAILQ_REMOVE(&run->pool->queue.waiting, run, link);
-        run->pool->queue.length--;
-        run->queued = false;
-        (void)event_del(&run->timeout);
+        stop_waiting(run);
+        keeper_tenants_leave(&run->pool->queue.tenants, run);
     }
 }
 
 void keeper_queue_refuse(struct keeper_pool *pool, enum pxw_outcome outcome,
                          const char *text)
 {
-    struct keeper_run *run;
+    struct keeper_tenant *tenant;
 
-    while ((run = TAILQ_FIRST(&pool->queue.waiting)) != NULL) {
+    while ((tenant = TAILQ_FIRST(&pool->queue.tenants.turn)) != NULL) {
+        struct keeper_run *run = TAILQ_FIRST(&tenant->waiting);
+
         leave_queue(run);
         keeper_run_finish(run, outcome, text);
     }
@@ -88,7 +99,42 @@ static void on_timeout(evutil_socket_t fd, short what, void *argument)
     keeper_run_finish(run, PXW_BUSY, "waited too long for a free slot");
 }
 
-void keeper_queue_admit(struct keeper_run *run)
+/* A run for which a slot is free waits at most for its job to be forked and
+ * does not count as waiting. */
+static bool is_full(const struct keeper_pool *pool)
+{
+    return pool->queue.length + pool->running
+           >= (size_t)pool->conf->concurrency + pool->conf->queue;
+}
+
+static bool is_at_cap(const struct keeper_pool *pool,
+                      const struct keeper_tenant *tenant)
+{
+    return pool->conf->tenant_concurrency > 0
+           && tenant->running >= pool->conf->tenant_concurrency;
+}
+
+/* As is_full(), by the tenant's own cap and what it may use of the slots. */
+static bool is_tenant_full(const struct keeper_pool *pool,
+                           const struct keeper_tenant *tenant)
+{
+    const struct pool_conf *conf = pool->conf;
+    size_t slots = pool->running < conf->concurrency
+                       ? conf->concurrency - pool->running
+                       : 0;
+
+    if (is_at_cap(pool, tenant)) {
+        slots = 0;
+    }
+    else if (conf->tenant_concurrency > 0
+             && slots > conf->tenant_concurrency - tenant->running) {
+        slots = conf->tenant_concurrency - tenant->running;
+    }
+    return conf->tenant_queue > 0
+           && tenant->length >= slots + conf->tenant_queue;
+}
+
+static bool start_waiting(struct keeper_run *run)
 {
     struct keeper_pool *pool = run->pool;
     struct timeval patience = {
@@ -97,51 +143,115 @@ void keeper_queue_admit(struct keeper_run *run)
     };
     const struct pxw_field *source = &run->message.field[PXW_F_SOURCE];
 
+    if (evtimer_assign(&run->timeout, pool->keeper->base, on_timeout, run)
+            != 0
+        || evtimer_add(&run->timeout, &patience) != 0) {
+        return false;
+    }
+    run->groups = keeper_plan_look(&pool->plan, source->data, source->size);
+    keeper_tenants_wait(&pool->queue.tenants, run);
+    pool->queue.length++;
+    run->queued = true;
+    return true;
+}
+
+static void refuse(struct keeper_run *run, enum pxw_outcome outcome,
+                   const char *text)
+{
+    keeper_tenants_put(&run->pool->queue.tenants, run->tenant);
+    run->tenant = NULL;
+    keeper_run_finish(run, outcome, text);
+}
+
+void keeper_queue_admit(struct keeper_run *run)
+{
+    struct keeper_pool *pool = run->pool;
+    struct keeper_tenants *tenants = &pool->queue.tenants;
+    const struct pxw_field *name = &run->message.field[PXW_F_TENANT];
+    struct keeper_run *yielding = NULL;
+    bool full = is_full(pool);
+
     run->admitted_us = fdio_now_us();
     if (keeper_zygotes_hopeless(pool)) {
         keeper_run_finish(run, PXW_NO_SANDBOX, KEEPER_NO_SANDBOX);
         return;
     }
-    /* A run for which a slot is free waits at most for its job to be forked
-     * and does not count as waiting. */
-    if (pool->queue.length + pool->running
-        >= (size_t)pool->conf->concurrency + pool->conf->queue) {
-        keeper_run_finish(run, PXW_BUSY, "the queue is full");
+    run->tenant = keeper_tenants_get(tenants, name->data, name->size);
+    if (run->tenant == NULL) {
+        keeper_run_finish(run, PXW_BROKEN, "no memory for a tenant");
         return;
     }
-    if (evtimer_assign(&run->timeout, pool->keeper->base, on_timeout, run)
-            != 0
-        || evtimer_add(&run->timeout, &patience) != 0) {
-        keeper_run_finish(run, PXW_BROKEN, "no timer");
+    if (is_tenant_full(pool, run->tenant)) {
+        refuse(run, PXW_TENANT_BUSY, "the tenant's queue is full");
         return;
     }
-    TAILQ_INSERT_TAIL(&pool->queue.waiting, run, link);
-    pool->queue.length++;
-    run->queued = true;
-    run->groups = keeper_plan_look(&pool->plan, source->data, source->size);
+    if (full) {
+        yielding = keeper_tenants_yielding(tenants, run->tenant);
+    }
+    if (full && yielding == NULL) {
+        refuse(run, PXW_BUSY, "the queue is full");
+        return;
+    }
+    if (!start_waiting(run)) {
+        refuse(run, PXW_BROKEN, "no timer");
+        return;
+    }
+    if (yielding != NULL) {
+        leave_queue(yielding);
+        keeper_run_finish(yielding, PXW_BUSY,
+                          "the queue is full and another tenant's turn");
+    }
     keeper_queue_serve(pool);
 }
 
-/* Whoever's branch has no job ready yet lets others pass: it waits for a fork
- * that is under way, they for nothing. */
+/* The first run of a tenant for which a job is ready. Whoever's branch has
+ * none yet lets others pass: it waits for a fork that is under way, they for
+ * nothing. */
+static struct keeper_run *choose_run(struct keeper_pool *pool,
+                                     struct keeper_tenant *tenant,
+                                     unsigned *looks,
+                                     struct keeper_job **ret_job)
+{
+    struct keeper_run *run = TAILQ_FIRST(&tenant->waiting);
+
+    if (is_at_cap(pool, tenant)) {
+        return NULL;
+    }
+    for (int i = 0; run != NULL && i < LOOKS_OF_TENANT && *looks > 0; i++) {
+        struct keeper_job *job = keeper_branches_choose(pool, run->groups);
+
+        (*looks)--;
+        if (job != NULL) {
+            *ret_job = job;
+            return run;
+        }
+        run = TAILQ_NEXT(run, link);
+    }
+    return NULL;
+}
+
+/* Once round: who gets nothing keeps its place, for nothing becomes ready
+ * meanwhile; who is served comes round again after all others. */
 void keeper_queue_serve(struct keeper_pool *pool)
 {
-    struct keeper_run *next = TAILQ_FIRST(&pool->queue.waiting);
-    struct keeper_run *run;
+    struct keeper_tenant *tenant = TAILQ_FIRST(&pool->queue.tenants.turn);
+    unsigned looks = LOOKS;
 
-    for (int looks = 0; (run = next) != NULL && looks < LOOKS; looks++) {
-        struct keeper_job *job;
+    while (tenant != NULL && looks > 0
+           && pool->running < pool->conf->concurrency) {
+        struct keeper_tenant *next = TAILQ_NEXT(tenant, link);
+        struct keeper_job *job = NULL;
+        struct keeper_run *run = choose_run(pool, tenant, &looks, &job);
 
-        if (pool->running >= pool->conf->concurrency) {
-            return;
-        }
-        next = TAILQ_NEXT(run, link);
-        job = keeper_branches_choose(pool, run->groups);
-        if (job != NULL) {
-            leave_queue(run);
+        if (run != NULL) {
+            stop_waiting(run);
             keeper_job_dispatch(job, run);
             keeper_jobs_taken(job->branch);
+            if (next == NULL && tenant->length > 0) {
+                next = tenant;
+            }
         }
+        tenant = next;
     }
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Admission: a bounded queue for each pool, how long one may wait in it, and
- * the sum of bytes that frames hold. Decides which run is dispatched when.
+ * Admission: a bounded queue for each pool, fair between its tenants, how long
+ * one may wait in it, and the sum of bytes that frames hold. Decides which run
+ * is dispatched when.
  */
 #ifndef PYEXEC_KEEPER_QUEUE_H
 #define PYEXEC_KEEPER_QUEUE_H
 
+#include "keeper_tenants.h"
 #include "wire.h"
 
 #include <event2/event_struct.h>
@@ -22,8 +24,9 @@ struct keeper_pool;
  * both must stay until `done` was called or keeper_run_cancel() returned. */
 struct keeper_run
 {
-    TAILQ_ENTRY(keeper_run) link; /* in the queue, while `queued` */
+    TAILQ_ENTRY(keeper_run) link; /* in its tenant's list, while `queued` */
     struct keeper_pool *pool;
+    struct keeper_tenant *tenant; /* valid while it waits or its job runs */
     struct keeper_job *job; /* NULL: not dispatched */
     bool queued;
     struct event timeout;
@@ -40,18 +43,17 @@ struct keeper_run
     void (*done)(struct keeper_run *run, struct pxw_writer *answer);
 };
 
-TAILQ_HEAD(keeper_run_list, keeper_run);
-
 struct keeper_queue
 {
-    struct keeper_run_list waiting;
-    size_t length;
+    struct keeper_tenants tenants;
+    size_t length; /* of all tenants together */
 };
 
 void keeper_queue_open(struct keeper_pool *pool);
 
 /* Takes a run with `frame`, `message`, `pool` and `done` filled in. It is
- * dispatched, queued, or answered with PXW_BUSY before this returns. */
+ * dispatched, queued, or answered with PXW_BUSY or PXW_TENANT_BUSY before this
+ * returns; another run may have been answered with PXW_BUSY in its place. */
 void keeper_queue_admit(struct keeper_run *run);
 
 /* Dispatches as many waiting runs as there are ready jobs. */

@@ -59,6 +59,8 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_KIND] = KIND_U32,
     [PXW_F_HINTS] = KIND_LIST,
     [PXW_F_NAMES] = KIND_LIST,
+    [PXW_F_TENANT_CONCURRENCY] = KIND_U32,
+    [PXW_F_TENANT_QUEUE] = KIND_U32,
     [PXW_F_POOL_DEF] = KIND_FIELDS,
     [PXW_F_PRELOAD] = KIND_LIST,
     [PXW_F_SLOTS] = KIND_U32,
@@ -152,7 +154,8 @@ static const struct rule pool_rule = {
               PXW_F_WALL_MS, PXW_F_CPU_MS, PXW_F_MEMORY, PXW_F_OUTPUT,
               PXW_F_FILES, PXW_F_THREADS },
     .may = { PXW_F_PRELOAD, PXW_F_LEVEL, PXW_F_RECYCLE_RUNS,
-             PXW_F_RECYCLE_MS, PXW_F_PROCESSES },
+             PXW_F_RECYCLE_MS, PXW_F_PROCESSES, PXW_F_TENANT_CONCURRENCY,
+             PXW_F_TENANT_QUEUE },
 };
 
 static uint16_t get16(const uint8_t *at)
@@ -394,6 +397,7 @@ const char *pxw_outcome_name(enum pxw_outcome outcome)
         { PXW_LOST, "lost" },
         { PXW_BROKEN, "broken" },
         { PXW_NO_SANDBOX, "no-sandbox" },
+        { PXW_TENANT_BUSY, "tenant_busy" },
     };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -160,6 +160,9 @@ enum pxw_tag
     PXW_F_NAMES = 34,     /* list: functions that the source defines */
 
     /* set-up */
+    PXW_F_TENANT_CONCURRENCY = 37, /* u32: runs of one tenant at the same time;
+                           * 0 or absent: no cap of its own */
+    PXW_F_TENANT_QUEUE = 38, /* u32: runs of one tenant that may wait; the same */
     PXW_F_POOL_DEF = 40,  /* body of fields, repeated: one pool */
     PXW_F_PRELOAD = 41,   /* list of modules */
     PXW_F_SLOTS = 42,     /* u32: jobs alive at the same time, standby too */
@@ -266,6 +269,7 @@ enum pxw_outcome
     PXW_LOST = 34,          /* its zygote or keeper died under it */
     PXW_BROKEN = 35,        /* a fault of ours */
     PXW_NO_SANDBOX = 36,    /* the isolation that is demanded is not reached */
+    PXW_TENANT_BUSY = 37,   /* no capacity for this tenant, by its own cap */
 };
 
 struct pxw_header

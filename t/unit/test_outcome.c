@@ -24,7 +24,8 @@ static const enum pxw_outcome theirs[] = {
 static void test_names(void **state)
 {
     static const enum pxw_outcome ours[] = { PXW_BUSY, PXW_ABSENT, PXW_LOST,
-                                             PXW_BROKEN, PXW_NO_SANDBOX };
+                                             PXW_BROKEN, PXW_NO_SANDBOX,
+                                             PXW_TENANT_BUSY };
 
     (void)state;
     for (size_t i = 0; i < sizeof(theirs) / sizeof(theirs[0]); i++) {
