@@ -31,6 +31,7 @@ typedef enum
     KIND_BYTES,
     KIND_MEBIBYTES,
     KIND_DURATION,
+    KIND_PERIOD,
     KIND_COUNT,
     KIND_DIALECT,
     KIND_ORIGIN,
@@ -69,6 +70,7 @@ static apr_array_header_t *engine_servers;
 #define EMPTY_BYTES PYEXEC_UNSET
 #define EMPTY_MEBIBYTES PYEXEC_UNSET
 #define EMPTY_DURATION PYEXEC_UNSET
+#define EMPTY_PERIOD PYEXEC_UNSET
 #define EMPTY_COUNT PYEXEC_UNSET
 #define EMPTY_DIALECT NULL
 #define EMPTY_ORIGIN NULL
@@ -82,6 +84,7 @@ static apr_array_header_t *engine_servers;
 #define VALUE_BYTES(value) value
 #define VALUE_MEBIBYTES(value) value
 #define VALUE_DURATION(value) value
+#define VALUE_PERIOD(value) value
 #define VALUE_COUNT(value) value
 #define VALUE_DIALECT(value) pyexec_dialect_find(value)
 #define VALUE_ORIGIN(value) value
@@ -271,6 +274,7 @@ static apr_int64_t parse_number(const directive_t *directive, const char *text)
     case KIND_MEBIBYTES:
         return pyexec_value_size(text, PYEXEC_MIB);
     case KIND_DURATION:
+    case KIND_PERIOD:
         if (!apr_isdigit(text[0])
             || ap_timeout_parameter_parse(text, &duration, "s")
             || duration < 0) {
@@ -288,7 +292,8 @@ static apr_int64_t parse_number(const directive_t *directive, const char *text)
 static const char *set_number(cmd_parms *cmd, void *place, const char *text)
 {
     const directive_t *directive = cmd->cmd->cmd_data;
-    const char *unit = directive->kind == KIND_DURATION ? " ms"
+    int never = directive->kind == KIND_PERIOD; /* which is 0 */
+    const char *unit = directive->kind == KIND_DURATION || never ? " ms"
                        : directive->kind == KIND_COUNT ? "" : " bytes";
     apr_int64_t number = parse_number(directive, text);
     void *field = NULL;
@@ -297,12 +302,13 @@ static const char *set_number(cmd_parms *cmd, void *place, const char *text)
     if (problem != NULL) {
         return problem;
     }
-    if (number < directive->least || number > directive->most) {
+    if ((number < directive->least || number > directive->most)
+        && !(never && number == 0)) {
         return apr_psprintf(cmd->pool,
                             "%s: '%s' is not within %" APR_INT64_T_FMT
-                            "%s to %" APR_INT64_T_FMT "%s",
+                            "%s to %" APR_INT64_T_FMT "%s%s",
                             cmd->cmd->name, text, directive->least, unit,
-                            directive->most, unit);
+                            directive->most, unit, never ? ", or 0" : "");
     }
     *(apr_int64_t *)field = number;
     return NULL;
@@ -403,6 +409,7 @@ static const char *set_list(cmd_parms *cmd, void *place, int argc,
     AP_INIT_TAKE1(name, set_number, data, where, help)
 #define COMMAND_MEBIBYTES COMMAND_BYTES
 #define COMMAND_DURATION COMMAND_BYTES
+#define COMMAND_PERIOD COMMAND_BYTES
 #define COMMAND_COUNT COMMAND_BYTES
 #define COMMAND_DIALECT(name, data, where, help) \
     AP_INIT_TAKE1(name, set_text, data, where, help)

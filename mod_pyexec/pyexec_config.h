@@ -17,6 +17,7 @@ struct pyexec_dialect_t;
 #define PYEXEC_TYPE_BYTES apr_int64_t
 #define PYEXEC_TYPE_MEBIBYTES apr_int64_t
 #define PYEXEC_TYPE_DURATION apr_int64_t
+#define PYEXEC_TYPE_PERIOD apr_int64_t
 #define PYEXEC_TYPE_COUNT apr_int64_t
 #define PYEXEC_TYPE_DIALECT const struct pyexec_dialect_t *
 #define PYEXEC_TYPE_ORIGIN const char *

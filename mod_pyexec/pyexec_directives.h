@@ -13,6 +13,7 @@
  *          BYTES      a number of bytes, or with K, M or G
  *          MEBIBYTES  a number of MiB, or with K, M or G; kept in bytes
  *          DURATION   seconds, or with ms, s, min; kept in milliseconds
+ *          PERIOD     the same, and 0 for never
  *          COUNT      a whole number
  *          DIALECT    the name of a dialect
  *          ORIGIN     none | * | scheme://host[:port]
@@ -117,9 +118,12 @@
     X(GLOBAL, COUNT, recycle_runs, "PyExecRecycle", 5000, 0, 1000000,       \
       "runs after which the warm interpreter is replaced (default 5000); "   \
       "0: never")                                                           \
-    X(GLOBAL, DURATION, recycle_ms, "PyExecRecycleAfter", 3600000,          \
-      0, 86400000,                                                          \
+    X(GLOBAL, PERIOD, recycle_ms, "PyExecRecycleAfter", 3600000,            \
+      100, 86400000,                                                        \
       "time after which it is replaced (default 1 hour); 0: never")         \
+    X(GLOBAL, PERIOD, idle_ms, "PyExecIdle", 0, 1000, 86400000,             \
+      "time without a run after which it is ended until the next one "       \
+      "(default 0: never)")                                                 \
     X(GLOBAL, LIST, preload, "PyExecPreload", PYEXEC_DEFAULT_MODULES, 0, 0, \
       "modules loaded before the first run (default: those of the code "    \
       "contract); none: no module")

@@ -107,6 +107,7 @@ static int build_setup(struct pxw_writer *frame, const pyexec_spawn_t *spawn)
     pxw_put_u32(frame, PXW_F_PROCESSES, (uint32_t)global->processes);
     pxw_put_u32(frame, PXW_F_RECYCLE_RUNS, (uint32_t)global->recycle_runs);
     pxw_put_u32(frame, PXW_F_RECYCLE_MS, (uint32_t)global->recycle_ms);
+    pxw_put_u32(frame, PXW_F_IDLE_MS, (uint32_t)global->idle_ms);
     pxw_put_str(frame, PXW_F_PRELOAD, global->preload);
     pxw_put_close(frame, pool);
     return pxw_end(frame);

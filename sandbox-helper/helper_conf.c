@@ -37,6 +37,9 @@
 #define MAX_PROCESSES 64
 /* More often the machine would do nothing but warm zygotes. */
 #define MIN_RECYCLE_MS 100
+/* Shorter pauses are between two requests of the same person. */
+#define MIN_IDLE_MS 1000
+#define MAX_IDLE_MS 86400000
 
 static bool parse_number(const char *text, char end, unsigned long max,
                          unsigned long *ret_number, const char **ret_rest)
@@ -214,6 +217,8 @@ static bool ranges_hold(const struct pool_conf *pool)
            && in_range(pool->threads, 1, MAX_THREADS)
            && in_range(pool->processes, 1, MAX_PROCESSES)
            && (pool->recycle_ms == 0 || pool->recycle_ms >= MIN_RECYCLE_MS)
+           && (pool->idle_ms == 0
+               || in_range(pool->idle_ms, MIN_IDLE_MS, MAX_IDLE_MS))
            && pool->least_level != LEVEL_NONE;
 }
 
@@ -245,6 +250,7 @@ static int read_pool(const struct pxw_field *field, struct pool_conf *pool)
     pool->processes = pxw_u32(&message, PXW_F_PROCESSES, 1);
     pool->recycle_runs = pxw_u32(&message, PXW_F_RECYCLE_RUNS, 0);
     pool->recycle_ms = pxw_u32(&message, PXW_F_RECYCLE_MS, 0);
+    pool->idle_ms = pxw_u32(&message, PXW_F_IDLE_MS, 0);
     pool->least_level = keeper_level_of(&message.field[PXW_F_LEVEL],
                                         LEVEL_FULL);
     if (preload->data != NULL && preload->size > 0) {

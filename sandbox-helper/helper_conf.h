@@ -38,6 +38,7 @@ struct pool_conf
     uint32_t processes;            /* with their threads; 1: none is started */
     uint32_t recycle_runs;         /* 0: never for this reason */
     uint32_t recycle_ms;           /* the same */
+    uint32_t idle_ms;              /* the same */
     enum keeper_level least_level; /* below it nothing runs */
     uint8_t *preload; /* NULL: nothing to preload */
     size_t preload_size;

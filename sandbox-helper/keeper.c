@@ -16,11 +16,11 @@
  *   └─────────┘           └──────────────┘  stdout, stderr, report    └─────┘
  *
  * keeper_conn reads one RUN and hands it to keeper_queue, which gives it to a
- * ready job as soon as the pool's concurrency allows; keeper_job sees to the
- * rest and gives an OUTCOME back, which keeper_conn writes. A connection that
- * closes cancels its run wherever that is. For each pool keeper_zygotes keeps
- * a zygote alive, replaces it when it is old, and keeper_job keeps as many
- * ready jobs as may run at once.
+ * ready job when its tenant has its turn and the pool's concurrency allows;
+ * keeper_job sees to the rest and gives an OUTCOME back, which keeper_conn
+ * writes. A connection that closes cancels its run wherever that is. For each
+ * pool keeper_zygotes keeps a zygote alive, replaces it when it is old, and
+ * keeper_job keeps as many ready jobs as may run at once.
  *
  * Trust: the lifeline is httpd's; a connection is nobody's until it has shown
  * the token, and even then its bytes are only parsed; the fork channel is our
@@ -29,7 +29,7 @@
  * zygote and on our own clock.
  *
  * Waiting is always for an event: an idle keeper does not wake up, but to
- * replace a zygote that is old.
+ * replace a zygote that is old, or to let one go that nobody uses.
  *
  * How it ends: SIGTERM stops accepting and leaves when the last connection
  * is answered (a successor accepts from the same backlog meanwhile); a second

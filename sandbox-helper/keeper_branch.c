@@ -7,17 +7,27 @@
  * with several groups follow one after the other; one that is for a single
  * module waits for the first run that seems to need it, which is served by
  * another branch meanwhile.
+ *
+ * A branch that no run has used for the pool's time of idleness is let go, down
+ * to its last process; it comes back like those for a single module. Where
+ * nothing is left the first comes back as well, for it is the fastest.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 #include "keeper_branch.h"
 
+#include "fdio.h"
 #include "keeper.h"
+#include "log.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <limits.h>
 #include <stdlib.h>
+
+/* When something is under way that decides whether it is idle. */
+#define LOOK_AGAIN_MS 1000
 
 /* A branch for one module, see keeper_plan.c: started on demand. */
 static bool is_on_demand(const struct keeper_branch *branch)
@@ -27,9 +37,64 @@ static bool is_on_demand(const struct keeper_branch *branch)
 
 static void start(struct keeper_branch *branch)
 {
-    if (!branch->started && !branch->pool->keeper->draining) {
+    if (!branch->started) {
+        branch->begun = true;
         branch->started = true;
+        branch->used_us = 0;
         keeper_zygotes_start(branch);
+    }
+}
+
+/* One timer, which is not moved by runs: it looks when the last one was. */
+static void look_after(struct keeper_branch *branch, uint64_t wait_ms)
+{
+    struct timeval wait = {
+        .tv_sec = (time_t)(wait_ms / 1000),
+        .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000),
+    };
+
+    if (evtimer_add(&branch->idle, &wait) != 0) {
+        log_line(LOG_LEVEL_ERROR, 377, "pool \"%s\": no timer for idleness",
+                 branch->pool->conf->name);
+    }
+}
+
+static void let_go(struct keeper_branch *branch)
+{
+    log_line(LOG_LEVEL_INFO, 376,
+             "pool \"%s\": zygote %d (%s) was not used for %u ms and is let go",
+             branch->pool->conf->name,
+             (int)branch->zygotes.current->ends.pid, branch->plan->label,
+             branch->pool->conf->idle_ms);
+    branch->started = false;
+    branch->resting = true;
+    keeper_jobs_let_go(branch);
+    keeper_zygotes_let_go(branch);
+}
+
+static void on_idle(evutil_socket_t fd, short what, void *argument)
+{
+    struct keeper_branch *branch = argument;
+    const struct keeper_pool *pool = branch->pool;
+    uint64_t idle_ms = pool->conf->idle_ms;
+    uint64_t unused_ms = (fdio_now_us() - branch->used_us) / 1000;
+
+    (void)fd;
+    (void)what;
+    if (branch->zygotes.current == NULL) {
+        return; /* it is set again when there is one */
+    }
+    if (unused_ms < idle_ms) {
+        look_after(branch, idle_ms - unused_ms);
+    }
+    else if (keeper_jobs_run(branch)) {
+        look_after(branch, idle_ms);
+    }
+    else if (pool->queue.length > 0 || branch->zygotes.coming != NULL) {
+        look_after(branch, LOOK_AGAIN_MS);
+    }
+    else {
+        let_go(branch);
     }
 }
 
@@ -49,6 +114,8 @@ int keeper_branches_open(struct keeper_pool *pool, size_t most)
 
         branch->pool = pool;
         branch->plan = &pool->plan.branches[i];
+        (void)evtimer_assign(&branch->idle, pool->keeper->base, on_idle,
+                             branch); /* only fails for a bad base */
         keeper_jobs_open(branch);
         keeper_zygotes_open(branch);
     }
@@ -62,6 +129,7 @@ void keeper_branches_close(struct keeper_pool *pool)
 {
     if (pool->branches != NULL) {
         for (size_t i = 0; i < pool->plan.count; i++) {
+            (void)event_del(&pool->branches[i].idle);
             keeper_jobs_close(&pool->branches[i]);
             keeper_zygotes_close(&pool->branches[i]);
         }
@@ -76,10 +144,35 @@ void keeper_branch_is_up(struct keeper_branch *branch)
     struct keeper_pool *pool = branch->pool;
     struct keeper_branch *next = branch + 1;
 
-    if (next < pool->branches + pool->plan.count && !is_on_demand(next)) {
+    if (branch->used_us == 0) {
+        branch->used_us = fdio_now_us();
+    }
+    if (pool->conf->idle_ms > 0 && !evtimer_pending(&branch->idle, NULL)) {
+        look_after(branch, pool->conf->idle_ms);
+    }
+    /* Once: another zygote of this one is no reason to start what was let
+     * go. */
+    if (next < pool->branches + pool->plan.count && !is_on_demand(next)
+        && !next->begun && !pool->keeper->draining) {
         start(next);
     }
     keeper_queue_serve(pool);
+}
+
+void keeper_branch_is_ready(struct keeper_branch *branch)
+{
+    branch->resting = false;
+    keeper_queue_serve(branch->pool);
+}
+
+void keeper_branch_failed(struct keeper_branch *branch)
+{
+    branch->resting = false;
+}
+
+void keeper_branch_used(struct keeper_branch *branch)
+{
+    branch->used_us = fdio_now_us();
 }
 
 static struct keeper_branch *nearest(struct keeper_pool *pool,
@@ -108,8 +201,11 @@ struct keeper_job *keeper_branches_choose(struct keeper_pool *pool,
     struct keeper_branch *branch = nearest(pool, groups, true);
     struct keeper_job *job;
 
-    /* Not before one is up: the first decides the isolation of all. */
-    if (branch != NULL) {
+    if (branch == NULL) {
+        start(&pool->branches[0]); /* also while draining: somebody waits */
+    }
+    /* Not before one was up: the first decides the isolation of all. */
+    if (pool->isolation.reached != LEVEL_NONE && !pool->keeper->draining) {
         start(wanted);
     }
     job = keeper_jobs_ready(branch != NULL ? branch : wanted);
@@ -119,7 +215,7 @@ struct keeper_job *keeper_branches_choose(struct keeper_pool *pool,
     return job;
 }
 
-bool keeper_branches_are_up(const struct keeper_pool *pool)
+static bool are_up(const struct keeper_pool *pool)
 {
     for (size_t i = 0; i < pool->plan.count; i++) {
         if (pool->branches[i].zygotes.current != NULL) {
@@ -127,4 +223,16 @@ bool keeper_branches_are_up(const struct keeper_pool *pool)
         }
     }
     return false;
+}
+
+/* Where none is up the first decides: it is started then in any case. */
+bool keeper_branches_can_serve(const struct keeper_pool *pool)
+{
+    return are_up(pool) || pool->branches[0].resting;
+}
+
+bool keeper_branches_wake(const struct keeper_pool *pool)
+{
+    return pool->running == 0 && pool->branches[0].resting
+           && pool->branches[0].started;
 }

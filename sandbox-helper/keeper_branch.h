@@ -10,8 +10,10 @@
 #include "keeper_plan.h"
 #include "keeper_zygotes.h"
 
+#include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct keeper_pool;
 struct keeper_run;
@@ -22,7 +24,11 @@ struct keeper_branch
     const struct plan_branch *plan;
     struct keeper_zygotes zygotes;
     struct keeper_jobs jobs;
-    bool started;  /* its first zygote was asked for */
+    bool begun;    /* it was started at any time */
+    bool started;  /* it has a zygote, or one comes as soon as it can */
+    bool resting;  /* it was let go, and no job of it was ready since */
+    struct event idle;
+    uint64_t used_us; /* when a run of it began or ended; 0: since it is up */
 };
 
 /* Plans the pool's branches, at most `most`, and begins with the first; the
@@ -32,15 +38,24 @@ int keeper_branches_open(struct keeper_pool *pool, size_t most);
 /* Ends all zygotes; nobody may be waiting for a run any more. */
 void keeper_branches_close(struct keeper_pool *pool);
 
-/* A zygote of this branch is up. */
+/* A zygote of this branch is up; a job of it is ready; one of both did not
+ * come to that. */
 void keeper_branch_is_up(struct keeper_branch *branch);
+void keeper_branch_is_ready(struct keeper_branch *branch);
+void keeper_branch_failed(struct keeper_branch *branch);
+
+/* A run of it begins or ends. */
+void keeper_branch_used(struct keeper_branch *branch);
 
 /* The job that a run with these wishes gets, ready as it is; NULL: none yet.
  * Starts what is missing for it. */
 struct keeper_job *keeper_branches_choose(struct keeper_pool *pool,
                                           uint32_t groups);
 
-/* Whether any zygote of the pool is up. */
-bool keeper_branches_are_up(const struct keeper_pool *pool);
+/* Whether runs can be served: a zygote of the pool is up, or was let go. */
+bool keeper_branches_can_serve(const struct keeper_pool *pool);
+
+/* Whether the only reason for runs to wait is that all was let go. */
+bool keeper_branches_wake(const struct keeper_pool *pool);
 
 #endif

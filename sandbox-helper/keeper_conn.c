@@ -274,7 +274,7 @@ static bool on_status(struct keeper_conn *conn)
     for (size_t i = 0; i < keeper->pool_count; i++) {
         const struct keeper_pool *pool = &keeper->pools[i];
 
-        ready = ready && keeper_branches_are_up(pool);
+        ready = ready && keeper_branches_can_serve(pool);
         hopeless = hopeless || keeper_zygotes_hopeless(pool);
         /* The least that any pool has; one that never was up says nothing. */
         if (pool->isolation.reached != LEVEL_NONE

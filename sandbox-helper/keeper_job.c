@@ -359,6 +359,7 @@ void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run)
     job->branch->pool->running++;
     job->tenant = run->tenant;
     keeper_tenants_began(&job->branch->pool->queue.tenants, run);
+    keeper_branch_used(job->branch);
     keeper_zygotes_count_run(job->zygote);
     job->run = run;
     run->job = job;

@@ -150,6 +150,13 @@ void keeper_jobs_taken(struct keeper_branch *branch);
 /* A run found none ready: the branch keeps more of them from now on. */
 void keeper_jobs_want_more(struct keeper_branch *branch);
 
+/* Whether runs of the branch go on. */
+bool keeper_jobs_run(const struct keeper_branch *branch);
+
+/* Ends all that stand by, and keeps none from now on: its zygote is about to
+ * retire. */
+void keeper_jobs_let_go(struct keeper_branch *branch);
+
 /* Their zygote is gone: kills them, runs of it end as PXW_LOST. */
 void keeper_jobs_lost(struct keeper_zygote *zygote);
 

@@ -119,7 +119,7 @@ static void become_ready(struct keeper_job *job)
     if (job->zygote == branch->zygotes.current) {
         drop_retiring(branch);
     }
-    keeper_queue_serve(branch->pool);
+    keeper_branch_is_ready(branch);
 }
 
 void keeper_jobs_reported(struct keeper_job *job)
@@ -225,6 +225,31 @@ struct keeper_job *keeper_jobs_ready(struct keeper_branch *branch)
     return other;
 }
 
+bool keeper_jobs_run(const struct keeper_branch *branch)
+{
+    const struct keeper_job *job;
+
+    TAILQ_FOREACH(job, &branch->jobs.all, link) {
+        if (job->state == JOB_RUNNING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void keeper_jobs_let_go(struct keeper_branch *branch)
+{
+    struct keeper_job *job;
+
+    (void)event_del(&branch->jobs.refill);
+    branch->jobs.wanted = 1;
+    TAILQ_FOREACH(job, &branch->jobs.all, link) {
+        if (job->state == JOB_STARTING || job->state == JOB_READY) {
+            doom(job);
+        }
+    }
+}
+
 /* A zygote can only tell of its own jobs. */
 static struct keeper_job *find_job(struct keeper_zygote *zygote,
                                    uint64_t number)
@@ -286,6 +311,9 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
     run = job->run;
     state = job->state;
     forget(job);
+    if (state == JOB_RUNNING) {
+        keeper_branch_used(branch);
+    }
     if (run != NULL) {
         struct keeper_job_end whole = *end;
 

@@ -89,12 +89,26 @@ void keeper_queue_refuse(struct keeper_pool *pool, enum pxw_outcome outcome,
     }
 }
 
+static struct timeval patience_of(const struct keeper_pool *pool)
+{
+    return (struct timeval){
+        .tv_sec = pool->conf->queue_ms / 1000,
+        .tv_usec = pool->conf->queue_ms % 1000 * 1000,
+    };
+}
+
 static void on_timeout(evutil_socket_t fd, short what, void *argument)
 {
     struct keeper_run *run = argument;
+    struct timeval patience = patience_of(run->pool);
 
     (void)fd;
     (void)what;
+    /* What was let go comes back within a time of its own, or fails. */
+    if (keeper_branches_wake(run->pool)
+        && evtimer_add(&run->timeout, &patience) == 0) {
+        return;
+    }
     leave_queue(run);
     keeper_run_finish(run, PXW_BUSY, "waited too long for a free slot");
 }
@@ -137,10 +151,7 @@ static bool is_tenant_full(const struct keeper_pool *pool,
 static bool start_waiting(struct keeper_run *run)
 {
     struct keeper_pool *pool = run->pool;
-    struct timeval patience = {
-        .tv_sec = pool->conf->queue_ms / 1000,
-        .tv_usec = pool->conf->queue_ms % 1000 * 1000,
-    };
+    struct timeval patience = patience_of(pool);
     const struct pxw_field *source = &run->message.field[PXW_F_SOURCE];
 
     if (evtimer_assign(&run->timeout, pool->keeper->base, on_timeout, run)

@@ -120,6 +120,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
     }
     zygote = keeper_zygote_open(branch, branch->pool->isolation.asked);
     if (zygote == NULL) {
+        keeper_branch_failed(branch);
         schedule_start(branch);
         return;
     }
@@ -233,6 +234,9 @@ void keeper_zygotes_failed(struct keeper_zygote *zygote)
 {
     struct keeper_zygotes *zygotes = &zygote->branch->zygotes;
 
+    if (zygote == zygotes->coming || zygote == zygotes->current) {
+        keeper_branch_failed(zygote->branch);
+    }
     if (zygote == zygotes->coming) {
         zygote->missed = true; /* stays the coming one until it is reaped */
         choose_level(zygote->branch->pool);
@@ -259,7 +263,7 @@ void keeper_zygotes_ended(struct keeper_zygote *zygote)
     TAILQ_REMOVE(&zygotes->all, zygote, link);
     keeper_zygote_close(zygote);
     /* Where one is coming already, it is what was missed. */
-    if (missed && zygotes->coming == NULL) {
+    if (missed && zygotes->coming == NULL && branch->started) {
         schedule_start(branch);
     }
 }
@@ -293,6 +297,20 @@ void keeper_zygotes_open(struct keeper_branch *branch)
 void keeper_zygotes_start(struct keeper_branch *branch)
 {
     set_timer(branch, 0);
+}
+
+void keeper_zygotes_let_go(struct keeper_branch *branch)
+{
+    struct keeper_zygotes *zygotes = &branch->zygotes;
+    struct keeper_zygote *zygote = zygotes->current;
+
+    (void)event_del(&zygotes->timer); /* it would replace it */
+    zygotes->current = NULL;
+    zygotes->overdue = false;
+    zygotes->failures = 0;
+    if (zygote != NULL) {
+        keeper_zygotes_job_gone(zygote); /* it may have none */
+    }
 }
 
 void keeper_zygotes_close(struct keeper_branch *branch)

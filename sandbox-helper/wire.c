@@ -61,6 +61,7 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_NAMES] = KIND_LIST,
     [PXW_F_TENANT_CONCURRENCY] = KIND_U32,
     [PXW_F_TENANT_QUEUE] = KIND_U32,
+    [PXW_F_IDLE_MS] = KIND_U32,
     [PXW_F_POOL_DEF] = KIND_FIELDS,
     [PXW_F_PRELOAD] = KIND_LIST,
     [PXW_F_SLOTS] = KIND_U32,
@@ -155,7 +156,7 @@ static const struct rule pool_rule = {
               PXW_F_FILES, PXW_F_THREADS },
     .may = { PXW_F_PRELOAD, PXW_F_LEVEL, PXW_F_RECYCLE_RUNS,
              PXW_F_RECYCLE_MS, PXW_F_PROCESSES, PXW_F_TENANT_CONCURRENCY,
-             PXW_F_TENANT_QUEUE },
+             PXW_F_TENANT_QUEUE, PXW_F_IDLE_MS },
 };
 
 static uint16_t get16(const uint8_t *at)

@@ -163,6 +163,8 @@ enum pxw_tag
     PXW_F_TENANT_CONCURRENCY = 37, /* u32: runs of one tenant at the same time;
                            * 0 or absent: no cap of its own */
     PXW_F_TENANT_QUEUE = 38, /* u32: runs of one tenant that may wait; the same */
+    PXW_F_IDLE_MS = 39,   /* u32: a branch that no run has used for so long ends;
+                           * 0 or absent: never */
     PXW_F_POOL_DEF = 40,  /* body of fields, repeated: one pool */
     PXW_F_PRELOAD = 41,   /* list of modules */
     PXW_F_SLOTS = 42,     /* u32: jobs alive at the same time, standby too */
