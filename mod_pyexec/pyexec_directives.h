@@ -48,6 +48,7 @@
 #define PYEXEC_OUTPUT_CEILING_BYTES ((long long)PXW_OUTPUT_MAX)
 #define PYEXEC_FILES_CEILING 1024
 #define PYEXEC_THREADS_CEILING 256
+#define PYEXEC_CONCURRENCY_CEILING 256
 
 /* A run's own; enough for what honest scripts do in five seconds. */
 #define PYEXEC_RUN_FILES 64
@@ -98,14 +99,14 @@
       "user that the helper runs as, name or #uid (default pyexec if there "\
       "is one, else httpd's User)")                                         \
     X(GLOBAL, COUNT, concurrency, "PyExecConcurrency",                      \
-      PYEXEC_CONCURRENCY_AUTO, 1, 1024,                                     \
+      PYEXEC_CONCURRENCY_AUTO, 1, PYEXEC_CONCURRENCY_CEILING,               \
       "runs at the same time (default: processors online)")                 \
     X(GLOBAL, COUNT, queue, "PyExecMaxQueue", 128, 0, 65535,                \
       "runs that may wait for a free place (default 128)")                  \
     X(GLOBAL, DURATION, queue_ms, "PyExecQueueTimeout", 10000, 100, 300000, \
       "how long a run may wait for a free place (default 10s)")             \
     X(GLOBAL, COUNT, tenant_concurrency, "PyExecTenantConcurrency", 0,      \
-      0, 256,                                                               \
+      0, PYEXEC_CONCURRENCY_CEILING,                                        \
       "runs of one tenant at the same time (default 0: no cap of its own)") \
     X(GLOBAL, COUNT, tenant_queue, "PyExecTenantQueue", 0, 0, 65535,        \
       "runs of one tenant that may wait (default 0: no cap of its own)")    \

@@ -79,6 +79,9 @@ static apr_uint32_t concurrency(const pyexec_global_t *global)
     if (global->concurrency != PYEXEC_CONCURRENCY_AUTO) {
         return (apr_uint32_t)global->concurrency;
     }
+    if (online > PYEXEC_CONCURRENCY_CEILING) {
+        return PYEXEC_CONCURRENCY_CEILING;
+    }
     return online < 1 ? 1 : (apr_uint32_t)online;
 }
 
