@@ -273,10 +273,13 @@ void world_expire(size_t number)
 {
     struct event *timers[TIMERS_MOST];
     size_t count = 0;
+    struct keeper_tenant *tenant;
     struct keeper_run *run;
 
-    TAILQ_FOREACH(run, &world.pool.queue.waiting, link) {
-        timers[count++] = &run->timeout;
+    TAILQ_FOREACH(tenant, &world.pool.queue.tenants.turn, link) {
+        TAILQ_FOREACH(run, &tenant->waiting, link) {
+            timers[count++] = &run->timeout;
+        }
     }
     for (size_t i = 0; i < world.pool.plan.count; i++) {
         count = add_timers(&world.pool.branches[i], timers, count);
@@ -334,6 +337,7 @@ static size_t check_branch(const struct keeper_branch *branch)
 void world_check(void)
 {
     const struct keeper_pool *pool = &world.pool;
+    const struct keeper_tenant *tenant;
     const struct keeper_run *run;
     size_t running = 0;
     size_t queued = 0;
@@ -341,9 +345,16 @@ void world_check(void)
     for (size_t i = 0; i < pool->plan.count; i++) {
         running += check_branch(&pool->branches[i]);
     }
-    TAILQ_FOREACH(run, &pool->queue.waiting, link) {
-        queued++;
-        FUZZ_HOLDS(run->queued && run->job == NULL);
+    TAILQ_FOREACH(tenant, &pool->queue.tenants.turn, link) {
+        size_t waiting = 0;
+
+        TAILQ_FOREACH(run, &tenant->waiting, link) {
+            waiting++;
+            FUZZ_HOLDS(run->queued && run->job == NULL);
+            FUZZ_HOLDS(run->tenant == tenant);
+        }
+        FUZZ_HOLDS(waiting > 0 && waiting == tenant->length);
+        queued += waiting;
     }
     FUZZ_HOLDS(pool->running == running);
     FUZZ_HOLDS(running <= pool->conf->concurrency);
