@@ -16,12 +16,13 @@ use IO::Socket::INET ();
 use JSON::PP ();
 use POSIX ();
 use PyExec::Hide ();
+use PyExec::Process;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
     json_text json_value matches wait_for seconds var data_lines
-    descendants keeper zygotes all_zygotes zygote_of burst jobs spinning_job proc_status
-    is_alive own_server error_log outside as_root server_pid sanitized);
+    own_server error_log outside as_root sanitized);
+push @EXPORT, grep { !/^(?:slurp|cpu_ticks)$/ } @PyExec::Process::EXPORT;
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum;
 my $vars;
@@ -244,144 +245,6 @@ sub seconds
 
     $block->();
     return time - $start;
-}
-
-# ---- our processes, as the host sees them ----
-
-sub slurp
-{
-    my ($file) = @_;
-
-    open my $in, '<', $file or return;
-    local $/ = undef;
-    return scalar <$in>;
-}
-
-# Fields of /proc/PID/status as a hash; undef when there is no such process.
-sub proc_status
-{
-    my ($pid) = @_;
-    my $text = slurp("/proc/$pid/status");
-
-    return unless $text;
-    return { $text =~ /^(\w+):[ \t]*(.*)$/mg };
-}
-
-sub is_alive
-{
-    my ($pid) = @_;
-    my $status = proc_status($pid);
-
-    return $status && $status->{State} !~ /^[ZX]/;
-}
-
-sub server_pid { return slurp(var("t_pid_file")) + 0 }
-
-# All living processes below $pid (default: the server's parent), as statuses.
-sub descendants
-{
-    my ($top) = @_;
-    my %children;
-    my @found;
-    my @todo = $top || server_pid();
-
-    for my $dir (glob '/proc/[0-9]*') {
-        my $status = proc_status($dir =~ s{.*/}{}r) or next;
-
-        push @{ $children{ $status->{PPid} } }, $status
-            unless $status->{State} =~ /^[ZX]/;
-    }
-    while (defined(my $pid = shift @todo)) {
-        my $below = delete $children{ $pid + 0 } || [];
-
-        push @found, @$below;
-        push @todo, map { $_->{Pid} } @$below;
-    }
-    return @found;
-}
-
-# The keeper that serves: the newest of that name.
-sub keeper
-{
-    my @keepers = sort { $a->{Pid} <=> $b->{Pid} }
-        grep { $_->{Name} eq 'pyexecd' } descendants(@_);
-
-    return @keepers ? $keepers[-1]{Pid} : undef;
-}
-
-# The zygotes: the keeper's own children.
-sub zygotes
-{
-    my $keeper = keeper(@_) or return;
-
-    return sort { $a <=> $b } map { $_->{Pid} }
-        grep { $_->{PPid} == $keeper } descendants($keeper);
-}
-
-# All that are started unasked: without modules, with the light ones, with all.
-sub all_zygotes
-{
-    my @top = @_;
-
-    return @{ wait_for(sub {
-        my @zygotes = zygotes(@top);
-
-        return @zygotes >= 3 && run_code('/execute', 'print(1)')
-            ? \@zygotes : undef;
-    }, 30) || [] };
-}
-
-# As many runs at a time as the server takes, of both kinds that need no module
-# of their own: from then on as many jobs stand by as may run at a time.
-sub burst
-{
-    for my $source ('sum(range(3000000))', "import math\nsum(range(3000000))") {
-        my $body = json_text({ code => $source });
-        my @sockets = map { raw_open() } 1 .. 12;
-
-        print $_ "POST /policy-off/execute HTTP/1.1\r\nHost: x\r\n"
-            . "Content-Type: application/json\r\nConnection: close\r\n"
-            . 'Content-Length: ' . length($body) . "\r\n\r\n$body"
-            for @sockets;
-        raw_answer($_, 20) for @sockets;
-    }
-    return;
-}
-
-# The zygote of a job.
-sub zygote_of { return proc_status($_[0])->{PPid} }
-
-# Jobs, standby ones too: in a PID namespace of a slot, and not its init.
-sub jobs
-{
-    return grep { my @pids = split ' ', $_->{NSpid};
-                  @pids > 1 && $pids[-1] > 1 } descendants(@_);
-}
-
-sub cpu_ticks
-{
-    my $stat = slurp("/proc/$_[0]/stat") or return -1;
-    my @fields = split ' ', $stat =~ s/.*\) //sr;
-
-    return $fields[11] + $fields[12];
-}
-
-# The pid of a job that is computing (the caller has started one that spins).
-sub spinning_job
-{
-    my (@top) = @_;
-    my %first;
-
-    return wait_for(sub {
-        for my $job (jobs(@top)) {
-            my $pid = $job->{Pid};
-            my $ticks = cpu_ticks($pid);
-
-            $first{$pid} = $ticks unless exists $first{$pid};
-            return $pid if $ticks - $first{$pid} >= 3;
-        }
-        return;
-    }, 4);
 }
 
 # ---- servers of a test's own ----
