@@ -54,6 +54,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 
 /* One for each httpd worker is the most that makes sense; the rest waits in
  * the backlog. */
@@ -399,6 +400,7 @@ int keeper_run(const struct helper_conf *conf)
     struct keeper keeper = {
         .conf = conf,
         .processors = keeper_cpu_processors(),
+        .metrics.start_s = (uint64_t)time(NULL),
     };
     int error;
 

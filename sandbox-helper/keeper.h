@@ -10,6 +10,7 @@
 #include "keeper_branch.h"
 #include "keeper_cgroup.h"
 #include "keeper_conn.h"
+#include "keeper_metrics.h"
 #include "keeper_queue.h"
 
 #include <event2/event_struct.h>
@@ -27,6 +28,7 @@ struct keeper_pool
     struct keeper_queue queue;
     size_t running; /* dispatched, whether or not anybody waits for them */
     char python[PXW_NAME_MAX + 1]; /* empty: not known yet */
+    struct keeper_pool_metrics metrics;
 };
 
 struct keeper
@@ -49,6 +51,7 @@ struct keeper
     size_t branches_most; /* of a pool, by the descriptors there are */
     unsigned processors; /* online when we started */
     size_t held_bytes; /* by frames that come in, wait, run or go out */
+    struct keeper_metrics metrics;
 
     bool draining;
     bool orphaned; /* httpd is gone */

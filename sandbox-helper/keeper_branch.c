@@ -217,12 +217,17 @@ struct keeper_job *keeper_branches_choose(struct keeper_pool *pool,
 
 static bool are_up(const struct keeper_pool *pool)
 {
+    return keeper_branches_count_up(pool) > 0;
+}
+
+size_t keeper_branches_count_up(const struct keeper_pool *pool)
+{
+    size_t count = 0;
+
     for (size_t i = 0; i < pool->plan.count; i++) {
-        if (pool->branches[i].zygotes.current != NULL) {
-            return true;
-        }
+        count += pool->branches[i].zygotes.current != NULL;
     }
-    return false;
+    return count;
 }
 
 /* Where none is up the first decides: it is started then in any case. */

@@ -55,6 +55,9 @@ struct keeper_job *keeper_branches_choose(struct keeper_pool *pool,
 /* Whether runs can be served: a zygote of the pool is up, or was let go. */
 bool keeper_branches_can_serve(const struct keeper_pool *pool);
 
+/* In how many branches a zygote is up. */
+size_t keeper_branches_count_up(const struct keeper_pool *pool);
+
 /* Whether the only reason for runs to wait is that all was let go. */
 bool keeper_branches_wake(const struct keeper_pool *pool);
 

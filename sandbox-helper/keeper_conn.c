@@ -14,6 +14,7 @@
 #include "fdio.h"
 #include "keeper.h"
 #include "keeper_request.h"
+#include "keeper_status.h"
 #include "log.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@
 enum state
 {
     CONN_GREETING,   /* HELLO is expected */
-    CONN_ASKING,     /* then RUN or STATUS */
+    CONN_ASKING,     /* then RUN, STATUS or METRICS */
     CONN_WAITING,    /* for the outcome */
     CONN_ANSWERING,
 };
@@ -58,6 +59,7 @@ typedef bool request_handler(struct keeper_conn *conn);
 static request_handler on_hello;
 static request_handler on_run;
 static request_handler on_status;
+static request_handler on_metrics;
 
 /* What may be asked when; anything else is a violation. */
 static const struct rule
@@ -69,6 +71,7 @@ static const struct rule
     { .state = CONN_GREETING, .type = PXW_HELLO, .handle = on_hello },
     { .state = CONN_ASKING, .type = PXW_RUN, .handle = on_run },
     { .state = CONN_ASKING, .type = PXW_STATUS, .handle = on_status },
+    { .state = CONN_ASKING, .type = PXW_METRICS, .handle = on_metrics },
 };
 
 static const struct rule *find_request(const struct keeper_conn *conn)
@@ -235,6 +238,7 @@ static bool on_run(struct keeper_conn *conn)
     struct keeper_run *run = &conn->run;
     const struct pxw_field *name = &run->message.field[PXW_F_POOL];
 
+    run->keeper = conn->keeper;
     run->done = on_done;
     run->admitted_us = fdio_now_us();
     run->frame = conn->request.frame;
@@ -242,7 +246,7 @@ static bool on_run(struct keeper_conn *conn)
     (void)event_del(&conn->deadline); /* the queue has its own */
     conn->state = CONN_WAITING;
     if (conn->request.discard) {
-        keeper_run_finish(run, PXW_BUSY, "too many bytes are waiting");
+        keeper_run_refuse(run, KEEPER_REFUSED_BYTES);
         return false;
     }
     if (pxw_parse(PXW_RUN, conn->request.frame + PXW_HEADER_BYTES,
@@ -262,44 +266,17 @@ static bool on_run(struct keeper_conn *conn)
 static bool on_status(struct keeper_conn *conn)
 {
     CLEANUP(pxw_writer_free) struct pxw_writer answer = { 0 };
-    const struct keeper *keeper = conn->keeper;
-    enum keeper_level level = LEVEL_NONE;
-    const char *python = "";
-    char cgroup[CGROUP_NAMES_BYTES];
-    uint32_t ready = 1;
-    uint32_t running = 0;
-    uint32_t queued = 0;
-    bool hopeless = false;
 
-    for (size_t i = 0; i < keeper->pool_count; i++) {
-        const struct keeper_pool *pool = &keeper->pools[i];
+    keeper_status_write(conn->keeper, &answer);
+    send_answer(conn, &answer);
+    return false;
+}
 
-        ready = ready && keeper_branches_can_serve(pool);
-        hopeless = hopeless || keeper_zygotes_hopeless(pool);
-        /* The least that any pool has; one that never was up says nothing. */
-        if (pool->isolation.reached != LEVEL_NONE
-            && (level == LEVEL_NONE || pool->isolation.reached < level)) {
-            level = pool->isolation.reached;
-        }
-        python = python[0] == '\0' ? pool->python : python;
-        running += (uint32_t)pool->running;
-        queued += (uint32_t)pool->queue.length;
-    }
-    pxw_begin(&answer, PXW_STATUS_IS);
-    pxw_put_u32(&answer, PXW_F_READY, ready);
-    pxw_put_str(&answer, PXW_F_LEVEL, keeper_level_name(level));
-    pxw_put_str(&answer, PXW_F_VERSION, PACKAGE_VERSION);
-    if (python[0] != '\0') {
-        pxw_put_str(&answer, PXW_F_PYTHON, python);
-    }
-    cgroup_own_names(keeper->cgroup.controllers, cgroup);
-    pxw_put_str(&answer, PXW_F_CGROUP, cgroup[0] == '\0' ? "none" : cgroup);
-    pxw_put_u32(&answer, PXW_F_RUNNING, running);
-    pxw_put_u32(&answer, PXW_F_QUEUED, queued);
-    if (hopeless) {
-        pxw_put_str(&answer, PXW_F_TEXT, KEEPER_NO_SANDBOX);
-    }
-    (void)pxw_end(&answer); /* kept in answer.error */
+static bool on_metrics(struct keeper_conn *conn)
+{
+    CLEANUP(pxw_writer_free) struct pxw_writer answer = { 0 };
+
+    keeper_status_write_metrics(conn->keeper, &answer);
     send_answer(conn, &answer);
     return false;
 }

@@ -344,7 +344,7 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
         slow_down(&branch->jobs);
     }
     if (run != NULL) {
-        run->done(run, &answer);
+        keeper_run_answer(run, &answer);
     }
     keeper_jobs_refill(branch);
     keeper_queue_serve(branch->pool);

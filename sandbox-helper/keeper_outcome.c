@@ -162,6 +162,7 @@ void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *told,
     struct keeper_job_end all = add_group(job, told);
     const struct keeper_job_end *end = &all;
     const struct keeper_report *report = &job->report;
+    struct keeper_run *run = job->run;
     uint64_t wall_us = fdio_now_us() - job->dispatched_us;
     enum pxw_outcome outcome;
     uint32_t cut;
@@ -173,6 +174,10 @@ void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *told,
 
     keeper_job_drain(job);
     outcome = keeper_job_outcome(job, end);
+    run->outcome = outcome;
+    run->ran = true;
+    run->queue_us = job->dispatched_us - run->admitted_us;
+    run->wall_us = wall_us;
     cut = (job->out.total > job->out.size ? PXW_CUT_OUT : 0)
           | (job->err.total > job->err.size ? PXW_CUT_ERR : 0);
     pxw_begin(answer, PXW_OUTCOME);
@@ -183,8 +188,7 @@ void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *told,
     pxw_put_u64(answer, PXW_F_WALL_US, wall_us);
     pxw_put_u64(answer, PXW_F_CPU_US, cpu_us);
     pxw_put_u64(answer, PXW_F_PEAK, end->peak_bytes);
-    pxw_put_u64(answer, PXW_F_QUEUE_US,
-                job->dispatched_us - job->run->admitted_us);
+    pxw_put_u64(answer, PXW_F_QUEUE_US, run->queue_us);
     pxw_put_u32(answer, PXW_F_CUT, cut);
     pxw_put_bytes(answer, PXW_F_OUT, job->out.data, job->out.size);
     pxw_put_bytes(answer, PXW_F_ERR, job->err.data, job->err.size);

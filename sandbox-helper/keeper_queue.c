@@ -53,12 +53,42 @@ void keeper_run_finish(struct keeper_run *run, enum pxw_outcome outcome,
 {
     CLEANUP(pxw_writer_free) struct pxw_writer answer = { 0 };
 
+    run->outcome = outcome;
+    run->ran = false;
     pxw_begin(&answer, PXW_OUTCOME);
     pxw_put_u32(&answer, PXW_F_OUTCOME, outcome);
     pxw_put_str(&answer, PXW_F_TEXT, text);
     pxw_put_u64(&answer, PXW_F_QUEUE_US, fdio_now_us() - run->admitted_us);
     (void)pxw_end(&answer); /* kept in answer.error */
-    run->done(run, &answer);
+    keeper_run_answer(run, &answer);
+}
+
+void keeper_run_refuse(struct keeper_run *run, enum keeper_refusal why)
+{
+    static const struct
+    {
+        enum pxw_outcome outcome;
+        const char *text;
+    } refusals[KEEPER_REFUSALS] = {
+        [KEEPER_NOT_REFUSED] = { PXW_BROKEN, "refused without a reason" },
+        [KEEPER_REFUSED_BYTES] = { PXW_BUSY, "too many bytes are waiting" },
+        [KEEPER_REFUSED_FULL] = { PXW_BUSY, "the queue is full" },
+        [KEEPER_REFUSED_TIMEOUT] = { PXW_BUSY,
+                                     "waited too long for a free slot" },
+        [KEEPER_REFUSED_TENANT] = { PXW_TENANT_BUSY,
+                                    "the tenant's queue is full" },
+        [KEEPER_REFUSED_YIELDED] = { PXW_BUSY, "the queue is full and another"
+                                               " tenant's turn" },
+    };
+
+    run->refusal = why;
+    keeper_run_finish(run, refusals[why].outcome, refusals[why].text);
+}
+
+void keeper_run_answer(struct keeper_run *run, struct pxw_writer *answer)
+{
+    keeper_metrics_answered(run);
+    run->done(run, answer);
 }
 
 static void stop_waiting(struct keeper_run *run)
@@ -110,7 +140,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *argument)
         return;
     }
     leave_queue(run);
-    keeper_run_finish(run, PXW_BUSY, "waited too long for a free slot");
+    keeper_run_refuse(run, KEEPER_REFUSED_TIMEOUT);
 }
 
 /* A run for which a slot is free waits at most for its job to be forked and
@@ -166,12 +196,11 @@ static bool start_waiting(struct keeper_run *run)
     return true;
 }
 
-static void refuse(struct keeper_run *run, enum pxw_outcome outcome,
-                   const char *text)
+/* Its tenant is there for nothing else, perhaps. */
+static void forget_tenant(struct keeper_run *run)
 {
     keeper_tenants_put(&run->pool->queue.tenants, run->tenant);
     run->tenant = NULL;
-    keeper_run_finish(run, outcome, text);
 }
 
 void keeper_queue_admit(struct keeper_run *run)
@@ -193,24 +222,26 @@ void keeper_queue_admit(struct keeper_run *run)
         return;
     }
     if (is_tenant_full(pool, run->tenant)) {
-        refuse(run, PXW_TENANT_BUSY, "the tenant's queue is full");
+        forget_tenant(run);
+        keeper_run_refuse(run, KEEPER_REFUSED_TENANT);
         return;
     }
     if (full) {
         yielding = keeper_tenants_yielding(tenants, run->tenant);
     }
     if (full && yielding == NULL) {
-        refuse(run, PXW_BUSY, "the queue is full");
+        forget_tenant(run);
+        keeper_run_refuse(run, KEEPER_REFUSED_FULL);
         return;
     }
     if (!start_waiting(run)) {
-        refuse(run, PXW_BROKEN, "no timer");
+        forget_tenant(run);
+        keeper_run_finish(run, PXW_BROKEN, "no timer");
         return;
     }
     if (yielding != NULL) {
         leave_queue(yielding);
-        keeper_run_finish(yielding, PXW_BUSY,
-                          "the queue is full and another tenant's turn");
+        keeper_run_refuse(yielding, KEEPER_REFUSED_YIELDED);
     }
     keeper_queue_serve(pool);
 }
@@ -268,6 +299,9 @@ void keeper_queue_serve(struct keeper_pool *pool)
 
 void keeper_run_cancel(struct keeper_run *run)
 {
+    if (run->queued || run->job != NULL) {
+        keeper_metrics_cancelled(run);
+    }
     leave_queue(run);
     if (run->job != NULL) {
         keeper_job_cancel(run->job);

@@ -7,6 +7,7 @@
 #ifndef PYEXEC_KEEPER_QUEUE_H
 #define PYEXEC_KEEPER_QUEUE_H
 
+#include "keeper_metrics.h"
 #include "keeper_tenants.h"
 #include "wire.h"
 
@@ -25,7 +26,8 @@ struct keeper_pool;
 struct keeper_run
 {
     TAILQ_ENTRY(keeper_run) link; /* in its tenant's list, while `queued` */
-    struct keeper_pool *pool;
+    struct keeper *keeper;
+    struct keeper_pool *pool; /* NULL: not known */
     struct keeper_tenant *tenant; /* valid while it waits or its job runs */
     struct keeper_job *job; /* NULL: not dispatched */
     bool queued;
@@ -36,6 +38,13 @@ struct keeper_run
     uint8_t *frame; /* header and body, as received */
     size_t frame_bytes;
     struct pxw_message message; /* points into `frame` */
+
+    /* How it ended, for the metrics; set when its OUTCOME is written. */
+    enum pxw_outcome outcome;
+    enum keeper_refusal refusal;
+    bool ran; /* a job had it; then the times are set */
+    uint64_t queue_us;
+    uint64_t wall_us;
 
     /* Called once with the OUTCOME frame, which it may take over; neither run
      * nor frame is touched by the caller afterwards. The frame is broken when
@@ -51,9 +60,9 @@ struct keeper_queue
 
 void keeper_queue_open(struct keeper_pool *pool);
 
-/* Takes a run with `frame`, `message`, `pool` and `done` filled in. It is
- * dispatched, queued, or answered with PXW_BUSY or PXW_TENANT_BUSY before this
- * returns; another run may have been answered with PXW_BUSY in its place. */
+/* Takes a run with `frame`, `message`, `keeper`, `pool` and `done` filled in. It
+ * is dispatched, queued, or refused before this returns; another run may have
+ * been refused in its place. */
 void keeper_queue_admit(struct keeper_run *run);
 
 /* Dispatches as many waiting runs as there are ready jobs. */
@@ -70,6 +79,11 @@ void keeper_queue_refuse(struct keeper_pool *pool, enum pxw_outcome outcome,
 /* Ends a run of which nothing but this is known. */
 void keeper_run_finish(struct keeper_run *run, enum pxw_outcome outcome,
                        const char *text);
+/* The same for one that there is no room for. */
+void keeper_run_refuse(struct keeper_run *run, enum keeper_refusal why);
+
+/* Counts a run whose end is known, then calls its `done`. */
+void keeper_run_answer(struct keeper_run *run, struct pxw_writer *answer);
 
 /* Bytes about to be held for a frame. False: too much is held already. */
 bool keeper_hold(struct keeper *keeper, size_t bytes);

@@ -126,6 +126,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
     }
     TAILQ_INSERT_TAIL(&zygotes->all, zygote, link);
     zygotes->coming = zygote;
+    branch->pool->metrics.zygotes_started++;
 }
 
 void keeper_zygotes_warmed(struct keeper_zygote *zygote,
@@ -237,6 +238,7 @@ void keeper_zygotes_failed(struct keeper_zygote *zygote)
     if (zygote == zygotes->coming || zygote == zygotes->current) {
         keeper_branch_failed(zygote->branch);
     }
+    zygote->branch->pool->metrics.zygotes_failed++;
     if (zygote == zygotes->coming) {
         zygote->missed = true; /* stays the coming one until it is reaped */
         choose_level(zygote->branch->pool);

@@ -84,6 +84,10 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_RUNNING] = KIND_U32,
     [PXW_F_QUEUED] = KIND_U32,
     [PXW_F_CGROUP] = KIND_NAME,
+    [PXW_F_POOL_IS] = KIND_FIELDS,
+    [PXW_F_BRANCHES] = KIND_U32,
+    [PXW_F_RUNS] = KIND_U64,
+    [PXW_F_METRICS] = KIND_OUTPUT,
 };
 
 #define MAX_RULE_TAGS 16
@@ -119,10 +123,14 @@ static const struct rule rules[] = {
                PXW_F_OUT, PXW_F_ERR, PXW_F_CUT, PXW_F_JSON, PXW_F_QUEUE_US,
                PXW_F_REASON, PXW_F_KIND, PXW_F_HINTS, PXW_F_NAMES } },
     { .type = PXW_STATUS, .max_body = 64 },
-    { .type = PXW_STATUS_IS, .max_body = SMALL,
+    { .type = PXW_STATUS_IS, .max_body = 1u << 20,
       .must = { PXW_F_READY, PXW_F_LEVEL, PXW_F_VERSION },
       .may = { PXW_F_PYTHON, PXW_F_RUNNING, PXW_F_QUEUED, PXW_F_TEXT,
-               PXW_F_CGROUP } },
+               PXW_F_CGROUP, PXW_F_POOL_IS },
+      .many = PXW_F_POOL_IS },
+    { .type = PXW_METRICS, .max_body = 64 },
+    { .type = PXW_METRICS_ARE, .max_body = PXW_OUTPUT_MAX + SMALL,
+      .must = { PXW_F_METRICS } },
     { .type = PXW_SETUP, .max_body = 1u << 20, .must = { PXW_F_TOKEN },
       .may = { PXW_F_POOL_DEF }, .many = PXW_F_POOL_DEF },
     { .type = PXW_WARM, .max_body = PACKET,
@@ -157,6 +165,14 @@ static const struct rule pool_rule = {
     .may = { PXW_F_PRELOAD, PXW_F_LEVEL, PXW_F_RECYCLE_RUNS,
              PXW_F_RECYCLE_MS, PXW_F_PROCESSES, PXW_F_TENANT_CONCURRENCY,
              PXW_F_TENANT_QUEUE, PXW_F_IDLE_MS },
+};
+
+/* The inside of PXW_F_POOL_IS. */
+static const struct rule pool_is_rule = {
+    .max_body = SMALL,
+    .must = { PXW_F_POOL, PXW_F_READY, PXW_F_LEVEL, PXW_F_RUNNING,
+              PXW_F_QUEUED, PXW_F_BRANCHES, PXW_F_RUNS },
+    .may = { PXW_F_PYTHON },
 };
 
 static uint16_t get16(const uint8_t *at)
@@ -348,6 +364,12 @@ int pxw_parse_pool(const struct pxw_field *pool,
                    struct pxw_message *ret_message)
 {
     return parse(&pool_rule, pool->data, pool->size, ret_message);
+}
+
+int pxw_parse_pool_is(const struct pxw_field *pool,
+                      struct pxw_message *ret_message)
+{
+    return parse(&pool_is_rule, pool->data, pool->size, ret_message);
 }
 
 uint32_t pxw_u32(const struct pxw_message *message, enum pxw_tag tag,

@@ -26,6 +26,7 @@
  *     HELLO    module: the token; always first, answered by nothing
  *     RUN      module: one run          -> OUTCOME, then the keeper closes
  *     STATUS   module: how are you      -> STATUS_IS, then the keeper closes
+ *     METRICS  module: what was counted -> METRICS_ARE, then the keeper closes
  *     Closing the connection before the answer cancels the run.
  *
  *   lifeline (pipe or file): module or administrator -> keeper
@@ -103,6 +104,8 @@ enum pxw_type
     PXW_STATUS = 6,
     PXW_STATUS_IS = 7,
     PXW_SETUP = 8,
+    PXW_METRICS = 12,
+    PXW_METRICS_ARE = 13,
     PXW_WARM = 16,
     PXW_WARMED = 17,
     PXW_FORK = 18,
@@ -196,8 +199,12 @@ enum pxw_tag
     PXW_F_QUEUED = 64,    /* u32 */
     PXW_F_CGROUP = 65,    /* name: cgroup controllers that limit each run, with
                            * blanks between; "none" */
+    PXW_F_POOL_IS = 66,   /* body of fields, repeated: one pool */
+    PXW_F_BRANCHES = 67,  /* u32: of a pool, that have a zygote that is up */
+    PXW_F_RUNS = 68,      /* u64: answered since the helper's start */
+    PXW_F_METRICS = 69,   /* bytes: Prometheus' text format */
 
-    PXW_TAGS = 66
+    PXW_TAGS = 70
 };
 
 /* PXW_F_FORBID: what the source check and the run-time hooks refuse. */
@@ -309,9 +316,11 @@ uint32_t pxw_max_body(uint16_t type);
 int pxw_parse(uint16_t type, const uint8_t *body, size_t size,
               struct pxw_message *ret_message);
 
-/* The same for the value of PXW_F_POOL_DEF. */
+/* The same for the values of PXW_F_POOL_DEF and PXW_F_POOL_IS. */
 int pxw_parse_pool(const struct pxw_field *pool,
                    struct pxw_message *ret_message);
+int pxw_parse_pool_is(const struct pxw_field *pool,
+                      struct pxw_message *ret_message);
 
 /* Values of a parsed message; `absent` where the field is not there. */
 uint32_t pxw_u32(const struct pxw_message *message, enum pxw_tag tag,

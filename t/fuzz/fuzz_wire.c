@@ -62,6 +62,11 @@ static void look_at(const struct pxw_message *message)
     if (pxw_has(message, PXW_F_POOL_DEF)) {
         (void)pxw_parse_pool(&message->field[PXW_F_POOL_DEF], &pool);
     }
+    if (pxw_has(message, PXW_F_POOL_IS)
+        && pxw_parse_pool_is(&message->field[PXW_F_POOL_IS], &pool) == 0) {
+        check_field(&pool.field[PXW_F_POOL], message->body, message->size);
+        (void)pxw_u64(&pool, PXW_F_RUNS, 0);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
