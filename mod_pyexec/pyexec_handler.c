@@ -26,6 +26,7 @@
 #include "pyexec_config.h"
 #include "pyexec_dialect.h"
 #include "pyexec_form.h"
+#include "pyexec_notes.h"
 #include "pyexec_reply.h"
 
 #include <apr_strings.h>
@@ -47,6 +48,8 @@ APLOG_USE_MODULE(pyexec);
 typedef struct task_t
 {
     request_rec *r;
+    const char *id;         /* of the run, in both logs */
+    const char *tenant;     /* NULL: it has no name */
     pyexec_place_t place;
     pyexec_global_t global;
     pyexec_limits_t limits;
@@ -57,8 +60,17 @@ typedef struct task_t
     enum pxw_outcome outcome;
 } task_t;
 
+/* A request that brought no run, by its sender's fault. */
+static void log_rejection(const task_t *task, int status, const char *sentence)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, task->r,
+                  PYXNO(0208) "run %s rejected with %d: %s", task->id, status,
+                  ap_escape_logitem(task->r->pool, sentence));
+}
+
 static int refuse(task_t *task, int status, const char *sentence)
 {
+    log_rejection(task, status, sentence);
     pyexec_body_leave_unread(task->r);
     return pyexec_reply_error(task->r, status, sentence);
 }
@@ -84,6 +96,7 @@ static int admit(task_t *task)
     }
     if (r->method_number == M_OPTIONS) {
         pyexec_body_leave_unread(r);
+        pyexec_notes_outcome(r, "preflight");
         return pyexec_reply_preflight(r, &task->place);
     }
     if (r->method_number != M_POST) {
@@ -125,17 +138,14 @@ static void set_limits(task_t *task, const pyexec_job_t *job)
 }
 
 /* Of the configuration alone: the Host header is the client's to choose. */
-static void put_tenant(task_t *task)
+static const char *find_tenant(const pyexec_place_t *place,
+                               const server_rec *s)
 {
-    struct pxw_writer *frame = &task->frame;
-    const char *name = task->place.tenant != NULL
-                           ? task->place.tenant
-                           : task->r->server->server_hostname;
+    const char *name = place->tenant != NULL ? place->tenant
+                                             : s->server_hostname;
     apr_size_t size = name == NULL ? 0 : strlen(name);
 
-    if (size > 0 && size <= PXW_NAME_MAX) {
-        pxw_put_bytes(frame, PXW_F_TENANT, name, size);
-    }
+    return size > 0 && size <= PXW_NAME_MAX ? name : NULL;
 }
 
 static apr_status_t free_frame(void *data)
@@ -204,7 +214,9 @@ static int build_frame(task_t *task, const pyexec_job_t *job)
                               apr_pool_cleanup_null);
     pxw_begin(frame, PXW_RUN);
     pxw_put_str(frame, PXW_F_POOL, PYEXEC_POOL_NAME);
-    put_tenant(task);
+    if (task->tenant != NULL) {
+        pxw_put_str(frame, PXW_F_TENANT, task->tenant);
+    }
     put_policy(task, job->asked.dialect);
     put_limits(task);
     put_job(frame, job);
@@ -244,6 +256,7 @@ static int read_into(task_t *task, apr_pool_t *pool)
         return status;
     }
     if (status != OK) {
+        log_rejection(task, status, pyexec_reply_sentence(status));
         pyexec_body_abandon(r);
         return pyexec_reply_error(r, status, pyexec_reply_sentence(status));
     }
@@ -252,10 +265,17 @@ static int read_into(task_t *task, apr_pool_t *pool)
         decoded = job.asked.dialect->decode(pool, request, &job, &problem);
     }
     if (decoded != PYEXEC_DECODED) {
+        log_rejection(task, decoded == PYEXEC_FORBIDDEN ? HTTP_FORBIDDEN
+                                                        : HTTP_BAD_REQUEST,
+                      problem);
         return pyexec_reply_problem(r, job.asked.dialect, decoded, problem);
     }
     set_limits(task, &job);
     if (build_frame(task, &job) != 0) {
+        pyexec_notes_outcome(r, pxw_outcome_name(PXW_BROKEN));
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, APR_ENOMEM, r,
+                      PYXNO(0209) "run %s failed: no memory for its frame",
+                      task->id);
         return pyexec_reply_error(r, HTTP_SERVICE_UNAVAILABLE,
                                   "There is no memory for this request.");
     }
@@ -275,14 +295,6 @@ static int receive(task_t *task)
     status = read_into(task, pool);
     apr_pool_destroy(pool);
     return status;
-}
-
-static void note_time(request_rec *r, const char *name, apr_uint64_t time_us)
-{
-    apr_table_setn(r->notes, name,
-                   apr_psprintf(r->pool, "%" APR_UINT64_T_FMT ".%06u",
-                                time_us / 1000000,
-                                (unsigned)(time_us % 1000000)));
 }
 
 /* What a conversation that brought no answer means for the run. */
@@ -306,10 +318,9 @@ static int give_up(task_t *task, pyexec_client_end_e end)
 {
     request_rec *r = task->r;
 
-    apr_table_setn(r->notes, "pyexec-outcome",
-                   end == PYEXEC_STOPPING ? "stopped" : "left");
+    pyexec_notes_outcome(r, end == PYEXEC_STOPPING ? "stopped" : "left");
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                  PYXNO(0201) "run cancelled: %s",
+                  PYXNO(0201) "run %s cancelled: %s", task->id,
                   pyexec_client_end_text(end));
     r->connection->aborted = 1;
     r->connection->keepalive = AP_CONN_CLOSE;
@@ -337,14 +348,12 @@ static int run(task_t *task)
     if (end == PYEXEC_ANSWERED) {
         task->outcome = (enum pxw_outcome)pxw_u32(&task->answer,
                                                   PXW_F_OUTCOME, PXW_BROKEN);
-        note_time(r, "pyexec-time", pxw_u64(&task->answer, PXW_F_WALL_US, 0));
-        note_time(r, "pyexec-queue",
-                  pxw_u64(&task->answer, PXW_F_QUEUE_US, 0));
+        pyexec_notes_times(r, &task->answer);
         return NEXT;
     }
     task->outcome = conclude(end);
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, error, r, PYXNO(0202) "run %s: %s",
-                  pxw_outcome_name(task->outcome),
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, error, r, PYXNO(0202) "run %s %s: %s",
+                  task->id, pxw_outcome_name(task->outcome),
                   pyexec_client_end_text(end));
     return NEXT;
 }
@@ -359,19 +368,19 @@ static void log_failure(task_t *task)
 
     if (task->outcome == PXW_TENANT_BUSY) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, task->r,
-                      PYXNO(0207) "run refused by its tenant's own cap: %s",
-                      ap_escape_logitem(task->r->pool, reason));
+                      PYXNO(0207) "run %s refused by its tenant's own cap: %s",
+                      task->id, ap_escape_logitem(task->r->pool, reason));
         return;
     }
     if (task->outcome == PXW_BUSY) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, task->r,
-                      PYXNO(0203) "run refused, the helper is busy: %s",
-                      ap_escape_logitem(task->r->pool, reason));
+                      PYXNO(0203) "run %s refused, the helper is busy: %s",
+                      task->id, ap_escape_logitem(task->r->pool, reason));
         return;
     }
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, task->r,
-                  PYXNO(0204) "run failed, the helper reports '%s': %s",
-                  pxw_outcome_name(task->outcome),
+                  PYXNO(0204) "run %s failed, the helper reports '%s': %s",
+                  task->id, pxw_outcome_name(task->outcome),
                   ap_escape_logitem(task->r->pool, reason));
 }
 
@@ -383,16 +392,15 @@ static int answer(task_t *task)
                                  .limits = &task->limits,
                                  .asked = &task->asked };
 
-    apr_table_setn(r->notes, "pyexec-outcome",
-                   pxw_outcome_name(task->outcome));
+    pyexec_notes_outcome(r, pxw_outcome_name(task->outcome));
     if (!pyexec_reply_is_result(task->outcome)) {
         if (task->answer.type == PXW_OUTCOME) {
             log_failure(task);
         }
         return pyexec_reply_failure(r, task->outcome);
     }
-    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, PYXNO(0205) "run ended: %s",
-                  pxw_outcome_name(task->outcome));
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, PYXNO(0205) "run %s ended: %s",
+                  task->id, pxw_outcome_name(task->outcome));
     return pyexec_reply_outcome(r, &outcome);
 }
 
@@ -409,6 +417,8 @@ int pyexec_handler_run(request_rec *r)
     task->r = r;
     task->place = pyexec_config_place(r->per_dir_config);
     task->global = pyexec_config_global(ap_server_conf);
+    task->tenant = find_tenant(&task->place, r->server);
+    task->id = pyexec_notes_begin(r, task->tenant);
     pyexec_reply_allow_origin(r, &task->place);
     for (size_t i = 0; status == NEXT; i++) {
         status = stages[i](task);
