@@ -9,14 +9,17 @@
 #include "pyexec_config.h"
 #include "pyexec_handler.h"
 #include "pyexec_helper.h"
+#include "pyexec_metrics.h"
 #include "pyexec_openapi.h"
 #include "pyexec_reply.h"
 #include "pyexec_status.h"
 
 #include <ap_mpm.h>
+#include <apr_optional_hooks.h>
 #include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <mod_status.h>
 #include <mpm_common.h>
 
 static void register_hooks(apr_pool_t *pool)
@@ -34,7 +37,10 @@ static void register_hooks(apr_pool_t *pool)
                            APR_HOOK_MIDDLE);
     ap_hook_handler(pyexec_handler_run, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(pyexec_status_health, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(pyexec_metrics_run, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(pyexec_openapi_run, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ap, status_hook, pyexec_status_section, NULL, NULL,
+                      APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(pyexec_reply_insert_error_filter, NULL, NULL,
                                 APR_HOOK_LAST);
     pyexec_reply_register_filter();

@@ -65,6 +65,9 @@
 #define PYEXEC_DIRECTIVES(X)                                                \
     X(PLACE, FLAG, engine, "PyExecEngine", 0, 0, 1,                         \
       "On: this place may run code; Off (default): 403")                    \
+    X(PLACE, FLAG, metrics, "PyExecMetrics", 0, 0, 1,                       \
+      "On: this place may show the metrics of all pools and tenants; Off "   \
+      "(default): 403")                                                     \
     X(PLACE, DIALECT, dialect, "PyExecDialect", "auto", 0, 0,               \
       "the JSON contract spoken here: auto (default), code, main-json, "     \
       "main-object, main-report, run")                                      \

@@ -90,6 +90,7 @@ void pyexec_json_object_close(pyexec_buffer_t *buffer);
 void pyexec_json_list_open(pyexec_buffer_t *buffer);
 void pyexec_json_list_text(pyexec_buffer_t *buffer, const void *bytes,
                            apr_size_t size);
+void pyexec_json_list_object_open(pyexec_buffer_t *buffer);
 void pyexec_json_list_close(pyexec_buffer_t *buffer);
 
 /* Any bytes, taken as UTF-8; what is not UTF-8 becomes U+FFFD, once for each

@@ -45,12 +45,23 @@ void pyexec_json_list_open(pyexec_buffer_t *buffer)
     pyexec_buffer_puts(buffer, "[");
 }
 
-void pyexec_json_list_text(pyexec_buffer_t *buffer, const void *bytes,
-                           apr_size_t size)
+static void next_item(pyexec_buffer_t *buffer)
 {
     if (buffer->size > 0 && buffer->data[buffer->size - 1] != '[') {
         pyexec_buffer_puts(buffer, ", ");
     }
+}
+
+void pyexec_json_list_object_open(pyexec_buffer_t *buffer)
+{
+    next_item(buffer);
+    pyexec_json_object_open(buffer);
+}
+
+void pyexec_json_list_text(pyexec_buffer_t *buffer, const void *bytes,
+                           apr_size_t size)
+{
+    next_item(buffer);
     pyexec_json_text_open(buffer);
     pyexec_json_text_add(buffer, bytes, size);
     pyexec_json_text_close(buffer);

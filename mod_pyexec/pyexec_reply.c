@@ -8,13 +8,17 @@
 #include <ap_expr.h>
 #include <apr_strings.h>
 #include <http_core.h>
+#include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
 #include <mod_core.h>
 #include <string.h>
 #include <util_filter.h>
 
+APLOG_USE_MODULE(pyexec);
+
 #define FILTER_NAME "PYEXEC_JSON_ERROR"
+#define JSON_TYPE "application/json"
 #define ALLOWED "POST, OPTIONS"
 /* Preflight answers change with the configuration only. */
 #define PREFLIGHT_AGE_S "600"
@@ -120,18 +124,22 @@ static void set_headers(apr_table_t *headers)
     apr_table_setn(headers, "X-Content-Type-Options", "nosniff");
 }
 
-int pyexec_reply_json(request_rec *r, int status, pyexec_buffer_t *body)
+static int reply(request_rec *r, int status, const char *type,
+                 pyexec_buffer_t *body)
 {
     apr_bucket_alloc_t *allocator = r->connection->bucket_alloc;
     apr_bucket_brigade *brigade = apr_brigade_create(r->pool, allocator);
 
     if (body->failed) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, APR_ENOMEM, r,
+                      PYXNO(0210) "no memory for the answer");
         status = HTTP_SERVICE_UNAVAILABLE;
+        type = JSON_TYPE;
         body = pyexec_buffer_make(r->pool);
         write_error(body, pyexec_reply_sentence(status));
     }
     r->status = status;
-    ap_set_content_type(r, "application/json");
+    ap_set_content_type(r, type);
     ap_set_content_length(r, (apr_off_t)body->size);
     set_headers(r->headers_out);
     APR_BRIGADE_INSERT_TAIL(brigade, pyexec_buffer_to_bucket(body, allocator));
@@ -140,6 +148,16 @@ int pyexec_reply_json(request_rec *r, int status, pyexec_buffer_t *body)
         r->connection->aborted = 1; /* the only cause: nobody reads */
     }
     return OK; /* the status itself would bring httpd's error page */
+}
+
+int pyexec_reply_json(request_rec *r, int status, pyexec_buffer_t *body)
+{
+    return reply(r, status, JSON_TYPE, body);
+}
+
+int pyexec_reply_text(request_rec *r, const char *type, pyexec_buffer_t *body)
+{
+    return reply(r, HTTP_OK, type, body);
 }
 
 int pyexec_reply_error(request_rec *r, int status, const char *sentence)
@@ -241,7 +259,7 @@ static apr_status_t replace_page(ap_filter_t *f, apr_bucket_brigade *brigade)
 
             write_error(body, pyexec_reply_sentence(r->status));
             ap_set_content_length(r, (apr_off_t)body->size);
-            ap_set_content_type(r, "application/json");
+            ap_set_content_type(r, JSON_TYPE);
             set_headers(r->headers_out);
             answer = pyexec_buffer_to_bucket(body, f->c->bucket_alloc);
             APR_BUCKET_INSERT_BEFORE(b, answer);
@@ -260,6 +278,7 @@ static int is_ours(const char *handler)
     return handler != NULL
            && (strcmp(handler, PYEXEC_HANDLER) == 0
                || strcmp(handler, PYEXEC_HEALTH_HANDLER) == 0
+               || strcmp(handler, PYEXEC_METRICS_HANDLER) == 0
                || strcmp(handler, PYEXEC_OPENAPI_HANDLER) == 0);
 }
 

@@ -23,6 +23,8 @@ int pyexec_reply_problem(request_rec *r, const pyexec_dialect_t *dialect,
 /* One of theirs, encoded by the dialect that was asked. */
 int pyexec_reply_outcome(request_rec *r, const pyexec_outcome_t *outcome);
 int pyexec_reply_json(request_rec *r, int status, pyexec_buffer_t *body);
+/* 200 with a body of another type. */
+int pyexec_reply_text(request_rec *r, const char *type, pyexec_buffer_t *body);
 int pyexec_reply_preflight(request_rec *r, const pyexec_place_t *place);
 
 /* The sentence for a status that httpd or a reading error gave. */

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Health: asks the helper and passes on what it says, 200 when it can serve
- * runs and 503 when not. Runs in a worker thread; starts nothing.
+ * Health and the section of mod_status: both ask the helper and pass on what
+ * it says. Health is 200 when every pool can serve runs and 503 when not. Runs
+ * in a worker thread; starts nothing. Names came over the wire: they have no
+ * control characters, and are escaped for the page they go to.
  */
 #include "pyexec_status.h"
 
 #include "pyexec_body.h"
-#include "pyexec_child.h"
-#include "pyexec_client.h"
+#include "pyexec_config.h"
+#include "pyexec_query.h"
 #include "pyexec_reply.h"
 
+#include <apr_strings.h>
 #include <http_log.h>
+#include <http_protocol.h>
+#include <mod_status.h>
 #include <string.h>
 
 APLOG_USE_MODULE(pyexec);
@@ -19,12 +24,8 @@ APLOG_USE_MODULE(pyexec);
 
 /* Balancers ask every few seconds and take no answer for a no. */
 #define DEADLINE_MS 2000
-
-static apr_status_t free_frame(void *data)
-{
-    pxw_writer_free(data);
-    return APR_SUCCESS;
-}
+/* The page has more to show than us. */
+#define SECTION_DEADLINE_MS 100
 
 static void put_field(pyexec_buffer_t *body, const char *name,
                       const struct pxw_message *status, enum pxw_tag tag)
@@ -48,7 +49,30 @@ static void put_count(pyexec_buffer_t *body, const char *name,
     }
 }
 
-/* `problem` NULL: nothing stands between the service and a run. */
+static void put_pools(pyexec_buffer_t *body, const struct pxw_message *status)
+{
+    struct pxw_message pool;
+    apr_size_t at = 0;
+
+    pyexec_json_name(body, "pools");
+    pyexec_json_list_open(body);
+    while (pyexec_query_next_pool(status, &at, &pool)) {
+        pyexec_json_list_object_open(body);
+        put_field(body, "name", &pool, PXW_F_POOL);
+        pyexec_json_name(body, "up");
+        pyexec_json_put_flag(body, pxw_u32(&pool, PXW_F_READY, 0) == 1);
+        put_field(body, "isolation", &pool, PXW_F_LEVEL);
+        put_field(body, "python", &pool, PXW_F_PYTHON);
+        put_count(body, "running", &pool, PXW_F_RUNNING);
+        put_count(body, "queued", &pool, PXW_F_QUEUED);
+        put_count(body, "branches_up", &pool, PXW_F_BRANCHES);
+        pyexec_json_object_close(body);
+    }
+    pyexec_json_list_close(body);
+}
+
+/* `problem` NULL: nothing stands between the service and a run. `status` NULL:
+ * the helper did not answer. */
 static int tell(request_rec *r, const struct pxw_message *status,
                 const char *problem)
 {
@@ -72,6 +96,7 @@ static int tell(request_rec *r, const struct pxw_message *status,
         put_count(body, "running", status, PXW_F_RUNNING);
         put_count(body, "queued", status, PXW_F_QUEUED);
         put_field(body, "detail", status, PXW_F_TEXT);
+        put_pools(body, status);
     }
     pyexec_json_close(body);
     return pyexec_reply_json(r, problem == NULL ? HTTP_OK
@@ -81,35 +106,29 @@ static int tell(request_rec *r, const struct pxw_message *status,
 
 static int ask(request_rec *r)
 {
-    struct pxw_writer *question = apr_pcalloc(r->pool, sizeof(*question));
     struct pxw_message status;
-    pyexec_client_end_e end;
     int error = 0;
+    pyexec_client_end_e end = pyexec_query(r, PXW_STATUS, PXW_STATUS_IS,
+                                           DEADLINE_MS, &status, &error);
 
-    if (pyexec_child_helper_path() == NULL) {
-        return tell(r, NULL, "There is no helper now.");
+    if (end == PYEXEC_CLIENT_LEFT || end == PYEXEC_STOPPING) {
+        r->connection->aborted = 1;
+        r->connection->keepalive = AP_CONN_CLOSE;
+        return DONE;
     }
-    apr_pool_cleanup_register(r->pool, question, free_frame,
-                              apr_pool_cleanup_null);
-    pxw_begin(question, PXW_STATUS);
-    if (pxw_end(question) != 0) {
-        return tell(r, NULL, "There is no memory for this request.");
-    }
-    end = pyexec_client_ask(r, question, PXW_STATUS_IS, DEADLINE_MS, &status,
-                            &error);
     if (end != PYEXEC_ANSWERED) {
-        if (end == PYEXEC_CLIENT_LEFT || end == PYEXEC_STOPPING) {
-            r->connection->aborted = 1;
-            r->connection->keepalive = AP_CONN_CLOSE;
-            return DONE;
-        }
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, error, r,
                       PYXNO(0206) "no health answer: %s",
                       pyexec_client_end_text(end));
         return tell(r, NULL, "The service that runs code does not answer.");
     }
-    return tell(r, &status, pxw_u32(&status, PXW_F_READY, 0) == 1
-                                ? NULL : "Runs cannot be served now.");
+    if (pxw_u32(&status, PXW_F_READY, 0) != 1) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      PYXNO(0212) "not healthy: the helper has a pool that "
+                      "cannot serve runs");
+        return tell(r, &status, "Runs cannot be served now.");
+    }
+    return tell(r, &status, NULL);
 }
 
 int pyexec_status_health(request_rec *r)
@@ -128,4 +147,96 @@ int pyexec_status_health(request_rec *r)
                                   "The method is not allowed here; use GET.");
     }
     return ask(r);
+}
+
+static const char *name_of(request_rec *r, const struct pxw_message *message,
+                           enum pxw_tag tag)
+{
+    const struct pxw_field *field = &message->field[tag];
+
+    return field->data == NULL
+        ? "unknown"
+        : apr_pstrmemdup(r->pool, (const char *)field->data, field->size);
+}
+
+/* One `Key: value` a line, as ?auto has it; pools are numbered, for a name may
+ * hold a colon. */
+static void write_lines(request_rec *r, const struct pxw_message *status)
+{
+    struct pxw_message pool;
+    apr_size_t at = 0;
+
+    ap_rprintf(r, "PyExecReady: %u\nPyExecVersion: %s\nPyExecIsolation: %s\n"
+               "PyExecRunning: %u\nPyExecQueued: %u\n",
+               pxw_u32(status, PXW_F_READY, 0),
+               name_of(r, status, PXW_F_VERSION),
+               name_of(r, status, PXW_F_LEVEL),
+               pxw_u32(status, PXW_F_RUNNING, 0),
+               pxw_u32(status, PXW_F_QUEUED, 0));
+    for (int i = 0; pyexec_query_next_pool(status, &at, &pool); i++) {
+        ap_rprintf(r, "PyExecPool%dName: %s\nPyExecPool%dUp: %u\n"
+                   "PyExecPool%dPython: %s\nPyExecPool%dIsolation: %s\n"
+                   "PyExecPool%dRunning: %u\nPyExecPool%dQueued: %u\n"
+                   "PyExecPool%dAnswered: %" APR_UINT64_T_FMT "\n",
+                   i, name_of(r, &pool, PXW_F_POOL),
+                   i, pxw_u32(&pool, PXW_F_READY, 0),
+                   i, name_of(r, &pool, PXW_F_PYTHON),
+                   i, name_of(r, &pool, PXW_F_LEVEL),
+                   i, pxw_u32(&pool, PXW_F_RUNNING, 0),
+                   i, pxw_u32(&pool, PXW_F_QUEUED, 0),
+                   i, (apr_uint64_t)pxw_u64(&pool, PXW_F_RUNS, 0));
+    }
+}
+
+static void write_html(request_rec *r, const struct pxw_message *status)
+{
+    struct pxw_message pool;
+    apr_size_t at = 0;
+
+    ap_rprintf(r, "<dt>Helper %s, isolation %s, %u running, %u queued</dt>\n",
+               ap_escape_html(r->pool, name_of(r, status, PXW_F_VERSION)),
+               ap_escape_html(r->pool, name_of(r, status, PXW_F_LEVEL)),
+               pxw_u32(status, PXW_F_RUNNING, 0),
+               pxw_u32(status, PXW_F_QUEUED, 0));
+    while (pyexec_query_next_pool(status, &at, &pool)) {
+        ap_rprintf(r, "<dt>Pool %s: %s, Python %s, isolation %s, %u running, "
+                   "%u queued, %" APR_UINT64_T_FMT " answered</dt>\n",
+                   ap_escape_html(r->pool, name_of(r, &pool, PXW_F_POOL)),
+                   pxw_u32(&pool, PXW_F_READY, 0) == 1 ? "up" : "down",
+                   ap_escape_html(r->pool, name_of(r, &pool, PXW_F_PYTHON)),
+                   ap_escape_html(r->pool, name_of(r, &pool, PXW_F_LEVEL)),
+                   pxw_u32(&pool, PXW_F_RUNNING, 0),
+                   pxw_u32(&pool, PXW_F_QUEUED, 0),
+                   (apr_uint64_t)pxw_u64(&pool, PXW_F_RUNS, 0));
+    }
+}
+
+int pyexec_status_section(request_rec *r, int flags)
+{
+    struct pxw_message status;
+    int is_short = (flags & AP_STATUS_SHORT) != 0;
+    int error = 0;
+    int is_up;
+
+    if (!pyexec_config_any_engine()) {
+        return DECLINED; /* nothing runs code here */
+    }
+    is_up = pyexec_query(r, PXW_STATUS, PXW_STATUS_IS, SECTION_DEADLINE_MS,
+                         &status, &error) == PYEXEC_ANSWERED;
+    if (is_short) {
+        ap_rprintf(r, "PyExecUp: %d\n", is_up);
+        if (is_up) {
+            write_lines(r, &status);
+        }
+        return OK;
+    }
+    ap_rputs("<hr />\n<h2>mod_pyexec</h2>\n<dl>\n", r);
+    if (is_up) {
+        write_html(r, &status);
+    }
+    else {
+        ap_rputs("<dt>The helper does not answer.</dt>\n", r);
+    }
+    ap_rputs("</dl>\n", r);
+    return OK;
 }

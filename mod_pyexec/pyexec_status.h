@@ -9,4 +9,7 @@
 
 int pyexec_status_health(request_rec *r);
 
+/* mod_status's hook: HTML, or lines for ?auto. */
+int pyexec_status_section(request_rec *r, int flags);
+
 #endif
