@@ -332,7 +332,8 @@ static void step_run(void)
     if (client == NULL) {
         return;
     }
-    pxw_begin(&frame, kind & 1 ? PXW_STATUS : PXW_RUN);
+    pxw_begin(&frame, !(kind & 1) ? PXW_RUN
+                      : kind & 32 ? PXW_METRICS : PXW_STATUS);
     if (!(kind & 1)) {
         pxw_put_str(&frame, PXW_F_POOL, kind & 2 ? "another" : "p");
         if (kind & 16) {
@@ -389,7 +390,7 @@ static void check_answer(const struct pxw_message *message)
 
 static void step_listen(void)
 {
-    static uint8_t bytes[20000];
+    static uint8_t bytes[1 << 18];
     struct world_client *client = next_client();
     ssize_t size = client == NULL || client->fd < 0
                        ? 0
@@ -402,7 +403,8 @@ static void step_listen(void)
     }
     FUZZ_HOLDS(client->known && size >= PXW_HEADER_BYTES);
     FUZZ_HOLDS(pxw_get_header(bytes, &header) == 0);
-    FUZZ_HOLDS(header.type == PXW_OUTCOME || header.type == PXW_STATUS_IS);
+    FUZZ_HOLDS(header.type == PXW_OUTCOME || header.type == PXW_STATUS_IS
+               || header.type == PXW_METRICS_ARE);
     FUZZ_HOLDS(header.length == (size_t)size - PXW_HEADER_BYTES);
     FUZZ_HOLDS(pxw_parse(header.type, bytes + PXW_HEADER_BYTES, header.length,
                          &message) == 0);
