@@ -55,7 +55,7 @@ CustomLog access_log pyexec "expr=-n note('pyexec-run')"
     PyExecEngine On
     PyExecTimeout 60
 </Location>
-Header always set X-Run "expr=%{note:pyexec-run}"
+Header always set X-Run "expr=%{note:pyexec-run}" "expr=-n note('pyexec-run')"
 END
 my $port = $server->{port};
 my %seen;
