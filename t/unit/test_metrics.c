@@ -17,6 +17,7 @@
 
 static struct pool_conf confs[2];
 static struct keeper_pool pools[2];
+static struct keeper_branch branches[2];
 static struct keeper keeper;
 
 static int set_up(void **state)
@@ -30,6 +31,8 @@ static int set_up(void **state)
     for (size_t i = 0; i < 2; i++) {
         pools[i].keeper = &keeper;
         pools[i].conf = &confs[i];
+        pools[i].branches = &branches[i];
+        pools[i].plan.count = 1;
     }
     keeper.pools = pools;
     keeper.pool_count = 2;
@@ -254,6 +257,8 @@ static void test_largest(void **state)
         memset(conf[i].name, 'n', PXW_NAME_MAX);
         many[i].keeper = &keeper;
         many[i].conf = &conf[i];
+        many[i].branches = &branches[0];
+        many[i].plan.count = 1;
     }
     for (size_t i = 0; i < 2 * 512; i++) {
         struct keeper_run run = make_run(0, name);

@@ -98,6 +98,7 @@ static void test_keeper(void **state)
 {
     static struct keeper keeper;
     static struct keeper_pool pools[512];
+    static struct keeper_branch branches[512];
     static struct pool_conf confs[512];
     struct pxw_writer writer = { 0 };
     struct pxw_message message;
@@ -112,6 +113,8 @@ static void test_keeper(void **state)
         confs[i].name_size = PXW_NAME_MAX;
         memset(pools[i].python, '3', PXW_NAME_MAX);
         pools[i].conf = &confs[i];
+        pools[i].branches = &branches[i];
+        pools[i].plan.count = 1;
         pools[i].running = i;
         pools[i].queue.length = 1;
         pools[i].metrics.answered = 1000 + i;
