@@ -24,6 +24,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* HELLO, the question, GO. */
+#define PARTS 3
+
 /* An HTTP/2 stream has no socket of its own to poll; its abort is a flag. */
 #define STREAM_STEP_MS 200
 
@@ -32,10 +35,11 @@ typedef struct talk_t
     request_rec *r;
     int fd;
     int client_fd;  /* -1: look at the flag instead */
-    struct iovec parts[2];
+    struct iovec parts[PARTS];
     apr_size_t sent;
     apr_size_t total;
     int send_failed;
+    unsigned char go[PXW_HEADER_BYTES];
     unsigned char head[PXW_HEADER_BYTES];
     apr_size_t head_size;
     pyexec_buffer_t *body;
@@ -90,12 +94,12 @@ static int connect_helper(talk_t *talk, apr_pool_t *pool)
 static void send_some(talk_t *talk)
 {
     while (talk->sent < talk->total && !talk->send_failed) {
-        struct iovec rest[2];
+        struct iovec rest[PARTS];
         struct msghdr message = { .msg_iov = rest };
         apr_size_t skip = talk->sent;
         ssize_t n;
 
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < PARTS; i++) {
             struct iovec *part = &rest[message.msg_iovlen];
 
             if (skip >= talk->parts[i].iov_len) {
@@ -121,11 +125,13 @@ static void send_some(talk_t *talk)
     }
 }
 
-/* What the helper leaving means depends on how much it had been told. */
+/* What the helper leaving means depends on how much it had been told, and had
+ * read: ECONNRESET says that bytes of ours, and be it GO, were left. */
 static int ended(const talk_t *talk)
 {
-    return talk->sent < talk->total && talk->head_size == 0 ? PYEXEC_NOT_BEGUN
-                                                            : PYEXEC_ENDED;
+    return talk->head_size == 0
+               && (talk->sent < talk->total || talk->error == ECONNRESET)
+           ? PYEXEC_NOT_BEGUN : PYEXEC_ENDED;
 }
 
 static int take_header(talk_t *talk)
@@ -265,6 +271,18 @@ static int add_hello(talk_t *talk, apr_pool_t *pool)
     return GO_ON;
 }
 
+static void add_question(talk_t *talk, const struct pxw_writer *question)
+{
+    talk->parts[1] = (struct iovec){ question->data, question->size };
+    if (talk->want == PXW_OUTCOME) {
+        pxw_put_header(talk->go, PXW_GO, 0);
+        talk->parts[2] = (struct iovec){ talk->go, sizeof(talk->go) };
+    }
+    for (int i = 0; i < PARTS; i++) {
+        talk->total += talk->parts[i].iov_len;
+    }
+}
+
 pyexec_client_end_e pyexec_client_ask(request_rec *r,
                                       const struct pxw_writer *question,
                                       uint16_t want, apr_int64_t deadline_ms,
@@ -283,8 +301,7 @@ pyexec_client_end_e pyexec_client_ask(request_rec *r,
         end = add_hello(&talk, pool);
     }
     if (end == GO_ON) {
-        talk.parts[1] = (struct iovec){ question->data, question->size };
-        talk.total = talk.parts[0].iov_len + talk.parts[1].iov_len;
+        add_question(&talk, question);
         send_some(&talk);
         end = converse(&talk, deadline);
     }

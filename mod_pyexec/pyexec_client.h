@@ -13,8 +13,8 @@
 typedef enum
 {
     PYEXEC_ANSWERED,     /* *ret_answer is filled */
-    PYEXEC_NOT_BEGUN,    /* not reached, or the question did not arrive whole:
-                          * the helper cannot have begun to act on it */
+    PYEXEC_NOT_BEGUN,    /* not reached, or it ended before it had begun to
+                          * act on the question */
     PYEXEC_CROWDED,      /* not even room to wait for being accepted */
     PYEXEC_ENDED,        /* the helper left without an answer */
     PYEXEC_OVERDUE,      /* the deadline passed */

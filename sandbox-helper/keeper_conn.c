@@ -33,6 +33,7 @@ enum state
 {
     CONN_GREETING,   /* HELLO is expected */
     CONN_ASKING,     /* then RUN, STATUS or METRICS */
+    CONN_READY,      /* GO is expected; it is looked at, not read */
     CONN_WAITING,    /* for the outcome */
     CONN_ANSWERING,
 };
@@ -49,6 +50,7 @@ struct keeper_conn
 
     struct keeper_request request;
     struct keeper_run run;
+    bool begun; /* GO was read */
     struct pxw_writer answer;
     size_t answered;
 };
@@ -60,6 +62,7 @@ static request_handler on_hello;
 static request_handler on_run;
 static request_handler on_status;
 static request_handler on_metrics;
+static void on_io(evutil_socket_t fd, short what, void *argument);
 
 /* What may be asked when; anything else is a violation. */
 static const struct rule
@@ -233,18 +236,61 @@ static bool on_hello(struct keeper_conn *conn)
     return true;
 }
 
+/* From here on the end of this process tells the module that the run may have
+ * begun; see GO in wire.h. */
+static void on_begin(struct keeper_run *run)
+{
+    struct keeper_conn *conn = (struct keeper_conn *)(
+        (char *)run - offsetof(struct keeper_conn, run));
+    uint8_t go[PXW_HEADER_BYTES];
+
+    if (!conn->begun) {
+        /* look_for_go() has seen all of it. */
+        (void)!fdio_read(conn->fd, go, sizeof(go));
+        conn->begun = true;
+    }
+}
+
+/* The frame may be on its way still: only when the module has sent all of it
+ * can the run be admitted, for the module takes what it has not sent as proof
+ * that nothing began. Half a GO keeps the loop busy until the rest comes;
+ * only httpd could send that, and not for longer than the deadline. */
+static void look_for_go(struct keeper_conn *conn)
+{
+    uint8_t go[PXW_HEADER_BYTES];
+    struct pxw_header header;
+    ssize_t count = recv(conn->fd, go, sizeof(go), MSG_PEEK);
+
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (count <= 0) {
+        close_conn(conn);
+    }
+    else if (count == (ssize_t)sizeof(go)) {
+        if (pxw_get_header(go, &header) != 0 || header.type != PXW_GO
+            || header.length != 0) {
+            refuse(conn, "its run is not followed by GO");
+            return;
+        }
+        (void)event_del(&conn->deadline); /* the queue has its own */
+        conn->state = CONN_WAITING;
+        keeper_queue_admit(&conn->run);
+    }
+}
+
 static bool on_run(struct keeper_conn *conn)
 {
     struct keeper_run *run = &conn->run;
     const struct pxw_field *name = &run->message.field[PXW_F_POOL];
 
     run->keeper = conn->keeper;
+    run->begin = on_begin;
     run->done = on_done;
     run->admitted_us = fdio_now_us();
     run->frame = conn->request.frame;
     run->frame_bytes = PXW_HEADER_BYTES + (size_t)conn->request.header.length;
-    (void)event_del(&conn->deadline); /* the queue has its own */
-    conn->state = CONN_WAITING;
+    conn->state = CONN_READY;
     if (conn->request.discard) {
         keeper_run_refuse(run, KEEPER_REFUSED_BYTES);
         return false;
@@ -259,7 +305,7 @@ static bool on_run(struct keeper_conn *conn)
         keeper_run_finish(run, PXW_BROKEN, "the helper has no such pool");
         return false;
     }
-    keeper_queue_admit(run);
+    look_for_go(conn);
     return false;
 }
 
@@ -327,15 +373,38 @@ static void read_request(struct keeper_conn *conn)
     }
 }
 
+/* GO stays unread while the run waits: from now on only its client's leaving
+ * is of interest. */
+static void watch_end(struct keeper_conn *conn)
+{
+    (void)event_del(&conn->io);
+    if (event_assign(&conn->io, conn->keeper->base, conn->fd,
+                     EV_CLOSED | EV_PERSIST, on_io, conn) != 0
+        || event_add(&conn->io, NULL) != 0) {
+        refuse(conn, "no memory");
+    }
+}
+
 static void on_io(evutil_socket_t fd, short what, void *argument)
 {
     struct keeper_conn *conn = argument;
     uint8_t byte;
     ssize_t count;
 
-    (void)what;
+    if (conn->state == CONN_READY) {
+        look_for_go(conn);
+        return;
+    }
     if (conn->state != CONN_WAITING) {
         read_request(conn);
+        return;
+    }
+    if ((what & EV_CLOSED) != 0) {
+        close_conn(conn); /* as below */
+        return;
+    }
+    if (!conn->begun) {
+        watch_end(conn);
         return;
     }
     count = fdio_read((int)fd, &byte, sizeof(byte));

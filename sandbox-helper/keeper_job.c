@@ -354,6 +354,7 @@ void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run)
     if (pxw_u64(message, PXW_F_MEMORY, 0) > conf->memory_bytes) {
         pxw_patch_u64(message, PXW_F_MEMORY, conf->memory_bytes);
     }
+    run->begin(run);
     job->state = JOB_RUNNING;
     job->zygote->standby--;
     job->branch->pool->running++;

@@ -42,6 +42,7 @@ enum keeper_job_verdict
 {
     JOB_NO_VERDICT,
     JOB_CANCELLED,
+    JOB_LOST, /* with its zygote */
     JOB_PAST_DEADLINE,
     JOB_PAST_CPU,
     JOB_PAST_OUTPUT,
@@ -123,6 +124,10 @@ struct keeper_jobs
     struct event refill;
     unsigned refill_delay_ms;
 };
+
+/* Nothing of the script has run: of a job that is gone, its report read to the
+ * end. Our own code says STARTED before it begins. */
+bool keeper_job_is_unbegun(const struct keeper_job *job);
 
 /* What became of the run, by what the keeper saw and did. */
 enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,

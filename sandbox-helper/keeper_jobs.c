@@ -9,12 +9,14 @@
 #include "keeper_jobs.h"
 
 #include "cleanup.h"
+#include "fdio.h"
 #include "keeper.h"
 #include "keeper_cpu.h"
 #include "log.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -23,6 +25,10 @@
 /* Between attempts, when standby jobs die unasked. */
 #define FIRST_DELAY_MS 100
 #define MAX_DELAY_MS 5000
+/* A killed process that had not begun is gone within milliseconds, if the
+ * machine is not too busy; the keeper waits for it, which only the death of a
+ * zygote makes it do. */
+#define DEATH_MS 1000
 
 /* Off the list and its counters; the caller frees it, and tells the zygote's
  * owner. */
@@ -316,10 +322,14 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
     }
     if (run != NULL) {
         struct keeper_job_end whole = *end;
+        enum pxw_outcome outcome;
 
         keeper_cpu_settle(job, &whole);
-        keeper_job_end(job, &whole, &answer);
+        outcome = keeper_job_end(job, &whole, &answer);
         run->job = NULL;
+        if (outcome == PXW_LOST && keeper_run_again(run)) {
+            run = NULL;
+        }
     }
     if (state == JOB_RUNNING && job->report.started) {
         if (branch->jobs.refill_delay_ms > 0) {
@@ -351,28 +361,58 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
     keeper_zygotes_job_gone(zygote);
 }
 
+/* The script of a job that is killed can begin until it is gone; who is not by
+ * then (nobody, but on a very busy machine) is taken to have begun. */
+static bool ended_unbegun(struct keeper_job *job, uint64_t until_us)
+{
+    struct pollfd end = { .fd = job->pidfd, .events = POLLIN };
+    uint64_t now_us = fdio_now_us();
+    int wait_ms = now_us < until_us ? (int)((until_us - now_us) / 1000u) : 0;
+
+    keeper_job_drain(job);
+    if (job->verdict != JOB_LOST || !keeper_job_is_unbegun(job)
+        || poll(&end, 1, wait_ms) != 1) {
+        return false;
+    }
+    keeper_job_drain(job);
+    return keeper_job_is_unbegun(job);
+}
+
 void keeper_jobs_lost(struct keeper_zygote *zygote)
 {
-    struct keeper_job *next = TAILQ_FIRST(&zygote->branch->jobs.all);
+    struct keeper_job *next;
     struct keeper_job *job;
+    uint64_t until_us = fdio_now_us() + DEATH_MS * 1000u;
 
+    /* They die with their zygote; this makes sure of it. */
+    TAILQ_FOREACH(job, &zygote->branch->jobs.all, link) {
+        if (job->zygote == zygote) {
+            keeper_job_kill(job, JOB_LOST);
+        }
+    }
+    next = TAILQ_FIRST(&zygote->branch->jobs.all);
     while ((job = next) != NULL) {
         struct keeper_run *run = job->run;
+        bool again;
 
         next = TAILQ_NEXT(job, link);
         if (job->zygote != zygote) {
             continue;
         }
-        /* They die with their zygote; this makes sure of it. */
-        keeper_job_kill(job, JOB_CANCELLED);
+        again = run != NULL && ended_unbegun(job, until_us);
         forget(job);
         keeper_job_free(job);
-        if (run != NULL) {
-            run->job = NULL;
+        if (run == NULL) {
+            continue;
+        }
+        run->job = NULL;
+        if (!again || !keeper_run_again(run)) {
             keeper_run_finish(run, PXW_LOST,
                               "the interpreter's process died under it");
         }
     }
+    /* Another branch may have a job for them. */
+    keeper_queue_serve(zygote->branch->pool);
 }
 
 void keeper_jobs_open(struct keeper_branch *branch)

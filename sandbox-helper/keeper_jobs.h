@@ -30,9 +30,10 @@ void keeper_job_kill(struct keeper_job *job, enum keeper_job_verdict verdict);
 /* Reads what is still in the pipes of a dead job; bounded, never waits. */
 void keeper_job_drain(struct keeper_job *job);
 
-/* Writes the OUTCOME frame of a run that ended. */
-void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *end,
-                    struct pxw_writer *answer);
+/* Writes the OUTCOME frame of a run that ended, and returns which it is. */
+enum pxw_outcome keeper_job_end(struct keeper_job *job,
+                                const struct keeper_job_end *end,
+                                struct pxw_writer *answer);
 
 /* A starting job wrote what it had to, or something else. */
 void keeper_jobs_reported(struct keeper_job *job);

@@ -69,6 +69,12 @@ static bool kernel_ended_memory(const struct keeper_job *job,
            && keeper_cgroup_memory_spent(job->leaf);
 }
 
+bool keeper_job_is_unbegun(const struct keeper_job *job)
+{
+    return job->state == JOB_RUNNING && !job->report.started
+           && job->report.phase == REPORT_READY;
+}
+
 enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
                                     const struct keeper_job_end *end)
 {
@@ -102,7 +108,11 @@ enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
         return PXW_OUT_OF_MEMORY;
     }
     if (!report->started) {
-        return PXW_BROKEN;
+        /* Not by us: the out-of-memory killer, or an administrator. */
+        return keeper_job_is_unbegun(job) && WIFSIGNALED(status)
+                       && WTERMSIG(status) == SIGKILL
+                   ? PXW_LOST
+                   : PXW_BROKEN;
     }
     if (WIFSIGNALED(status)) {
         return refine(report, WTERMSIG(status), PXW_SIGNALLED);
@@ -156,8 +166,9 @@ static struct keeper_job_end add_group(const struct keeper_job *job,
     return all;
 }
 
-void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *told,
-                    struct pxw_writer *answer)
+enum pxw_outcome keeper_job_end(struct keeper_job *job,
+                                const struct keeper_job_end *told,
+                                struct pxw_writer *answer)
 {
     struct keeper_job_end all = add_group(job, told);
     const struct keeper_job_end *end = &all;
@@ -193,10 +204,11 @@ void keeper_job_end(struct keeper_job *job, const struct keeper_job_end *told,
     pxw_put_bytes(answer, PXW_F_OUT, job->out.data, job->out.size);
     pxw_put_bytes(answer, PXW_F_ERR, job->err.data, job->err.size);
     pass_on(answer, report, outcome);
-    if (outcome == PXW_BROKEN) {
+    if (outcome == PXW_BROKEN || outcome == PXW_LOST) {
         pxw_put_str(answer, PXW_F_TEXT, report->phase == REPORT_FAILED
                                             ? report->text
                                             : "the job ended before it started");
     }
     (void)pxw_end(answer); /* kept in answer->error */
+    return outcome;
 }

@@ -178,7 +178,9 @@ static bool is_tenant_full(const struct keeper_pool *pool,
            && tenant->length >= slots + conf->tenant_queue;
 }
 
-static bool start_waiting(struct keeper_run *run)
+static bool start_waiting(struct keeper_run *run,
+                          void (*wait)(struct keeper_tenants *tenants,
+                                       struct keeper_run *run))
 {
     struct keeper_pool *pool = run->pool;
     struct timeval patience = patience_of(pool);
@@ -190,7 +192,7 @@ static bool start_waiting(struct keeper_run *run)
         return false;
     }
     run->groups = keeper_plan_look(&pool->plan, source->data, source->size);
-    keeper_tenants_wait(&pool->queue.tenants, run);
+    wait(&pool->queue.tenants, run);
     pool->queue.length++;
     run->queued = true;
     return true;
@@ -234,7 +236,7 @@ void keeper_queue_admit(struct keeper_run *run)
         keeper_run_refuse(run, KEEPER_REFUSED_FULL);
         return;
     }
-    if (!start_waiting(run)) {
+    if (!start_waiting(run, keeper_tenants_wait)) {
         forget_tenant(run);
         keeper_run_finish(run, PXW_BROKEN, "no timer");
         return;
@@ -244,6 +246,27 @@ void keeper_queue_admit(struct keeper_run *run)
         keeper_run_refuse(yielding, KEEPER_REFUSED_YIELDED);
     }
     keeper_queue_serve(pool);
+}
+
+/* Its tenant was the job's, and may be gone with it. */
+bool keeper_run_again(struct keeper_run *run)
+{
+    const struct pxw_field *name = &run->message.field[PXW_F_TENANT];
+
+    if (run->repeated) {
+        return false;
+    }
+    run->tenant = keeper_tenants_get(&run->pool->queue.tenants, name->data,
+                                     name->size);
+    if (run->tenant == NULL) {
+        return false;
+    }
+    if (!start_waiting(run, keeper_tenants_wait_first)) {
+        forget_tenant(run);
+        return false;
+    }
+    run->repeated = true;
+    return true;
 }
 
 /* The first run of a tenant for which a job is ready. Whoever's branch has

@@ -34,6 +34,7 @@ struct keeper_run
     struct event timeout;
     uint64_t admitted_us;
     uint32_t groups; /* what it seems to import: keeper_plan_look() */
+    bool repeated;   /* its first job ended before the script had begun */
 
     uint8_t *frame; /* header and body, as received */
     size_t frame_bytes;
@@ -45,6 +46,8 @@ struct keeper_run
     bool ran; /* a job had it; then the times are set */
     uint64_t queue_us;
     uint64_t wall_us;
+    /* Called before a job gets it, each time one does. */
+    void (*begin)(struct keeper_run *run);
 
     /* Called once with the OUTCOME frame, which it may take over; neither run
      * nor frame is touched by the caller afterwards. The frame is broken when
@@ -60,13 +63,18 @@ struct keeper_queue
 
 void keeper_queue_open(struct keeper_pool *pool);
 
-/* Takes a run with `frame`, `message`, `keeper`, `pool` and `done` filled in. It
- * is dispatched, queued, or refused before this returns; another run may have
- * been refused in its place. */
+/* Takes a run with `frame`, `message`, `keeper`, `pool`, `begin` and `done`
+ * filled in. It is dispatched, queued, or refused before this returns; another
+ * run may have been refused in its place. */
 void keeper_queue_admit(struct keeper_run *run);
 
 /* Dispatches as many waiting runs as there are ready jobs. */
 void keeper_queue_serve(struct keeper_pool *pool);
+
+/* Nothing of the script has run, and its job is gone through no fault of its
+ * own: it waits again, before all others. False: once is enough. The caller
+ * calls keeper_queue_serve(). */
+bool keeper_run_again(struct keeper_run *run);
 
 /* The client went away: out of the queue, or its job is killed. `done` is not
  * called. Does nothing for a run that was never admitted or is finished. */

@@ -65,17 +65,27 @@ void keeper_tenants_put(struct keeper_tenants *tenants,
     }
 }
 
-void keeper_tenants_wait(struct keeper_tenants *tenants,
-                         struct keeper_run *run)
+static void take_turn(struct keeper_tenants *tenants,
+                      struct keeper_tenant *tenant)
 {
-    struct keeper_tenant *tenant = run->tenant;
-
-    if (tenant->length == 0) {
+    if (tenant->length++ == 0) {
         TAILQ_REMOVE(&tenants->others, tenant, link);
         TAILQ_INSERT_TAIL(&tenants->turn, tenant, link);
     }
-    TAILQ_INSERT_TAIL(&tenant->waiting, run, link);
-    tenant->length++;
+}
+
+void keeper_tenants_wait(struct keeper_tenants *tenants,
+                         struct keeper_run *run)
+{
+    take_turn(tenants, run->tenant);
+    TAILQ_INSERT_TAIL(&run->tenant->waiting, run, link);
+}
+
+void keeper_tenants_wait_first(struct keeper_tenants *tenants,
+                               struct keeper_run *run)
+{
+    take_turn(tenants, run->tenant);
+    TAILQ_INSERT_HEAD(&run->tenant->waiting, run, link);
 }
 
 static void drop(struct keeper_tenants *tenants, struct keeper_run *run)

@@ -51,6 +51,9 @@ void keeper_tenants_put(struct keeper_tenants *tenants,
  * first it is waits for its turn behind all others. */
 void keeper_tenants_wait(struct keeper_tenants *tenants,
                          struct keeper_run *run);
+/* The same before its tenant's others: it has waited once already. */
+void keeper_tenants_wait_first(struct keeper_tenants *tenants,
+                               struct keeper_run *run);
 /* It does not wait any more, and its tenant may be gone. */
 void keeper_tenants_leave(struct keeper_tenants *tenants,
                           struct keeper_run *run);

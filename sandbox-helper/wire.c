@@ -122,6 +122,7 @@ static const struct rule rules[] = {
       .may = { PXW_F_TEXT, PXW_F_EXIT, PXW_F_WALL_US, PXW_F_CPU_US, PXW_F_PEAK,
                PXW_F_OUT, PXW_F_ERR, PXW_F_CUT, PXW_F_JSON, PXW_F_QUEUE_US,
                PXW_F_REASON, PXW_F_KIND, PXW_F_HINTS, PXW_F_NAMES } },
+    { .type = PXW_GO, .max_body = 64 },
     { .type = PXW_STATUS, .max_body = 64 },
     { .type = PXW_STATUS_IS, .max_body = 1u << 20,
       .must = { PXW_F_READY, PXW_F_LEVEL, PXW_F_VERSION },

@@ -25,6 +25,11 @@
  *   listening Unix stream socket: module -> keeper, one connection a request
  *     HELLO    module: the token; always first, answered by nothing
  *     RUN      module: one run          -> OUTCOME, then the keeper closes
+ *     GO       module: right behind RUN. The keeper reads it when it hands
+ *              the run to a job and no earlier: should the keeper end before,
+ *              Linux answers the module, whose bytes were not all read, with
+ *              ECONNRESET, else with the end of file. So the module knows
+ *              whether it may ask again, and nothing is sent for it.
  *     STATUS   module: how are you      -> STATUS_IS, then the keeper closes
  *     METRICS  module: what was counted -> METRICS_ARE, then the keeper closes
  *     Closing the connection before the answer cancels the run.
@@ -104,6 +109,7 @@ enum pxw_type
     PXW_STATUS = 6,
     PXW_STATUS_IS = 7,
     PXW_SETUP = 8,
+    PXW_GO = 10,
     PXW_METRICS = 12,
     PXW_METRICS_ARE = 13,
     PXW_WARM = 16,

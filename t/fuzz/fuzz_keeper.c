@@ -350,6 +350,12 @@ static void step_run(void)
         pxw_put_bytes(&frame, PXW_F_STDIN, zeros, kind & 8 ? sizeof(zeros) : 3);
     }
     put_frame(client->fd, &frame);
+    if (!(kind & 1) && (kind >> 5) != 7) {
+        struct pxw_writer go = { 0 };
+
+        pxw_begin(&go, PXW_GO);
+        put_frame(client->fd, &go);
+    }
 }
 
 static void step_send(void)

@@ -185,7 +185,13 @@ static void check_outcome(const struct keeper_job *job,
     FUZZ_HOLDS(outcome != PXW_NOT_ACCEPTABLE
                || (report->phase == REPORT_REFUSED && WIFEXITED(status)));
     FUZZ_HOLDS(report->started || judged || outcome == PXW_BROKEN
-               || outcome == PXW_OUT_OF_CPU || outcome == PXW_NOT_ACCEPTABLE);
+               || outcome == PXW_OUT_OF_CPU || outcome == PXW_NOT_ACCEPTABLE
+               || outcome == PXW_LOST);
+    /* A run that would be repeated. */
+    FUZZ_HOLDS(outcome != PXW_LOST
+               || (!report->started && !judged && WIFSIGNALED(status)
+                   && WTERMSIG(status) == SIGKILL
+                   && report->phase == REPORT_READY));
     /* A limit that it only claims to have met goes with an end that the kernel
      * or it itself brought about, and the keeper's own words cannot be had. */
     FUZZ_HOLDS(judged || outcome == PXW_OUT_OF_CPU
@@ -194,7 +200,8 @@ static void check_outcome(const struct keeper_job *job,
                || (outcome != PXW_SIGNALLED && outcome != PXW_OUT_OF_STACK));
     FUZZ_HOLDS(judged || outcome <= PXW_EXITED_NONZERO
                || outcome == PXW_OUT_OF_CPU || outcome == PXW_SIGNALLED
-               || outcome == PXW_BROKEN || report->met == outcome);
+               || outcome == PXW_BROKEN || outcome == PXW_LOST
+               || report->met == outcome);
 }
 
 static void check_answer(const struct keeper_job *job,

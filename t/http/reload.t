@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+# Restarting httpd and killing our processes under load: what was not begun is
+# repeated, what was is told, and nobody else notices.
+use strict;
+use warnings FATAL => 'all';
+use PyExec::Load;
+use PyExec::Test;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $server = own_server("PyExecConcurrency 2\nPyExecMaxQueue 32\n"
+    . "PyExecQueueTimeout 60\nKeepAliveTimeout 60\nMaxKeepAliveRequests 0");
+my $port = $server->{port};
+my $spin = 'while True: pass';
+
+graceful_thrice();
+killed_under_load('keeper', sub { keeper($server->{pid}) });
+killed_under_load('zygote', sub { my @all = zygotes($server->{pid}); $all[0] });
+keeper_killed_with_a_queue();
+killed_before_it_began('zygote', sub { map { zygote_of($_) } @_ });
+killed_before_it_began('job', \&oldest_of_each_zygote);
+restarted_or_stopped('restart', 'HUP');
+restarted_or_stopped('stop', 'TERM');
+$server->{stop}->();
+done_testing();
+
+sub is_well
+{
+    return run_code('/execute', 'print(6 * 7)', port => $port)->{output}
+        eq "42\n";
+}
+
+sub served_by
+{
+    my ($old) = @_;
+
+    return wait_for(sub {
+        my $keeper = keeper($server->{pid});
+
+        return $keeper && $keeper != $old ? $keeper : undef;
+    }, 20);
+}
+
+# Half of them with a connection for each request, where nothing may fail at
+# all; the other half keep theirs.
+sub graceful_thrice
+{
+    my @loads = (load_start($port, '--clients', 8),
+                 load_start($port, '--clients', 8, '--keep-alive'));
+    my @done;
+
+    sleep 1;
+    for my $nth (1 .. 3) {
+        my $old = keeper($server->{pid});
+
+        kill 'USR1', $server->{pid};
+        ok(served_by($old), "graceful $nth: another keeper serves");
+        sleep 0.7;
+    }
+    @done = map { load_end($_) } @loads;
+    for my $i (0, 1) {
+        my $name = 'graceful x 3, ' . ('a new connection each', 'keep-alive')[$i];
+
+        is($done[$i]{bad}, 0, "$name: no request failed")
+            or diag(json_text($done[$i]));
+        cmp_ok($done[$i]{statuses}{200} || 0, '>', 20, "$name: runs went on");
+        is(join(' ', keys %{ $done[$i]{statuses} }), '200', "$name: only 200");
+        note(json_text($done[$i]));
+    }
+    ok(wait_for(sub {
+        1 == grep { $_->{Name} eq 'pyexecd' } descendants($server->{pid});
+    }, 10), 'graceful x 3: one keeper is left');
+    open my $log, '<', "$server->{dir}/error_log" or die;
+    ok(!grep({ /AH00488|AH00052/ } <$log>), 'graceful x 3: no lost child');
+}
+
+# Two runs go on at a time: no more than these may be lost.
+sub killed_under_load
+{
+    my ($name, $find) = @_;
+    my $load = load_start($port, '--clients', 16, '--spin', 50);
+    my $done;
+
+    sleep 1.5;
+    kill 'KILL', $find->() || die "no $name";
+    sleep 3;
+    $done = load_end($load);
+    note(json_text($done));
+    is($done->{bad}, 0, "$name killed under load: every request is answered")
+        or diag(json_text($done));
+    cmp_ok($done->{statuses}{503} || 0, '<=', 2,
+           "$name killed under load: it cost the runs in flight alone");
+    cmp_ok($done->{statuses}{200} || 0, '>', 16,
+           "$name killed under load: runs go on");
+    return;
+}
+
+# The keeper's death tells which runs had begun.
+sub keeper_killed_with_a_queue
+{
+    my @running = map { started($port, $spin) } 1 .. 2;
+    my (@waiting, @statuses, @answers);
+
+    ok(spinning_job($server->{pid}), 'queue: runs are going on');
+    @waiting = map { started($port, "print('waited $_')") } 1 .. 8;
+    ok(wait_for(sub {
+        my $health = request('GET', '/health', port => $port)->{json};
+
+        return $health->{running} == 2 && $health->{queued} == 8;
+    }, 10), 'queue: more wait behind them');
+    kill 'KILL', keeper($server->{pid});
+    @statuses = map { my $answer = raw_answer($_, 20);
+                      $answer ? $answer->{status} : 'none' } @running;
+    is("@statuses", '503 503', 'keeper killed: what had begun is told');
+    @answers = map { my $answer = raw_answer($_, 20);
+                     $answer && $answer->{json}{output} || 'none' } @waiting;
+    is(join('', @answers), join('', map { "waited $_\n" } 1 .. 8),
+       'keeper killed: what had not is run');
+    return;
+}
+
+# Standby jobs that were stopped take a run as if they were busy for a moment,
+# and have not begun when they are killed.
+sub killed_before_it_began
+{
+    my ($name, $find) = @_;
+    my ($socket, $answer, @stopped);
+
+    ok(wait_for(\&is_well, 10), "$name killed before it began: all is well");
+    wait_for(sub {
+        @stopped = map { $_->{Pid} } jobs($server->{pid});
+        kill 'STOP', @stopped;
+        return @stopped && !grep { $_->{State} !~ /^T/ } jobs($server->{pid});
+    }, 10) or die 'jobs do not stop';
+    $socket = started($port, "print('at last')");
+    ok(wait_for(sub {
+        request('GET', '/health', port => $port)->{json}{running};
+    }, 10), "$name killed before it began: a job has the run");
+    kill 'KILL', $find->(@stopped);
+    # The others may get it now; those of a dead zygote are killed as they are.
+    kill 'CONT', @stopped if $name eq 'job';
+    $answer = raw_answer($socket, 40);
+    is($answer && $answer->{json}{output}, "at last\n",
+       "$name killed before it began: the run is repeated")
+        or diag($answer ? $answer->{body} : 'no answer');
+    return;
+}
+
+# Of the ready jobs of a zygote the oldest gets the run.
+sub oldest_of_each_zygote
+{
+    my %oldest;
+
+    for (sort { $a <=> $b } @_) {
+        $oldest{ zygote_of($_) } ||= $_;
+    }
+    return values %oldest;
+}
+
+sub restarted_or_stopped
+{
+    my ($name, $signal) = @_;
+    my @sockets = map { started($port, $spin) } 1 .. 6;
+    my $job = spinning_job($server->{pid});
+    my @children = grep { $_->{PPid} == $server->{pid} }
+        descendants($server->{pid});
+    my $took;
+
+    ok($job, "$name: runs are going on");
+    kill $signal, $server->{pid};
+    # Ten seconds is what httpd waits for a child that does not leave.
+    $took = seconds(sub {
+        wait_for(sub { !grep { is_alive($_->{Pid}) } @children }, 15);
+    });
+    cmp_ok($took, '<', 5, "$name: httpd's children and our keeper leave");
+    note("$name took $took s");
+    ok(wait_for(sub { !is_alive($job) }, 2), "$name: so does the run");
+    ok(wait_for(\&is_well, 10), "$name: the next run works")
+        if $signal eq 'HUP';
+    close $_ for @sockets;
+    return;
+}
