@@ -312,6 +312,7 @@ void pyexec_outcome_put_usage(pyexec_buffer_t *buffer,
     pyexec_json_object_open(buffer);
     put_seconds(buffer, "wall_seconds", pxw_u64(message, PXW_F_WALL_US, 0));
     put_seconds(buffer, "cpu_seconds", pxw_u64(message, PXW_F_CPU_US, 0));
+    put_seconds(buffer, "queue_seconds", pxw_u64(message, PXW_F_QUEUE_US, 0));
     pyexec_json_name(buffer, "peak_memory_bytes");
     pyexec_json_put_number(buffer,
                            (apr_int64_t)pxw_u64(message, PXW_F_PEAK, 0));
