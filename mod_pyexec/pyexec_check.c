@@ -9,6 +9,7 @@
 #include "pyexec_config.h"
 #include "pyexec_socket.h"
 #include "pyexec_spawn.h"
+#include "pyexec_workers.h"
 
 #include <errno.h>
 #include <http_log.h>
@@ -119,5 +120,6 @@ int pyexec_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     bad |= is_user_bad(s, &global, ptemp);
     bad |= is_socket_bad(s, ptemp);
     warn_nameless(s);
+    pyexec_workers_check(s);
     return bad ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }

@@ -6,6 +6,7 @@
 
 #include "pyexec_helper.h"
 #include "pyexec_socket.h"
+#include "pyexec_workers.h"
 
 #include <errno.h>
 #include <http_log.h>
@@ -67,6 +68,7 @@ static void test_socket(apr_pool_t *pool, server_rec *s)
 void pyexec_child_init(apr_pool_t *pchild, server_rec *s)
 {
     pyexec_helper_let_go();
+    pyexec_workers_init(s);
     if (known.path == NULL) {
         return;
     }

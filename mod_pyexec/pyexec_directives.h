@@ -61,6 +61,8 @@
 
 /* 0, outside the range: as many as there are processors online. */
 #define PYEXEC_CONCURRENCY_AUTO 0
+/* 0, outside the range: three quarters of ThreadsPerChild. */
+#define PYEXEC_WORKERS_AUTO 0
 
 #define PYEXEC_DIRECTIVES(X)                                                \
     X(PLACE, FLAG, engine, "PyExecEngine", 0, 0, 1,                         \
@@ -106,6 +108,10 @@
       "runs at the same time (default: processors online)")                 \
     X(GLOBAL, COUNT, queue, "PyExecMaxQueue", 128, 0, 65535,                \
       "runs that may wait for a free place (default 128)")                  \
+    X(GLOBAL, COUNT, workers, "PyExecMaxWorkers", PYEXEC_WORKERS_AUTO,      \
+      1, 65535,                                                             \
+      "threads of each httpd child that runs may hold, going on or waiting "\
+      "(default: three quarters of ThreadsPerChild)")                       \
     X(GLOBAL, DURATION, queue_ms, "PyExecQueueTimeout", 10000, 100, 300000, \
       "how long a run may wait for a free place (default 10s)")             \
     X(GLOBAL, COUNT, tenant_concurrency, "PyExecTenantConcurrency", 0,      \

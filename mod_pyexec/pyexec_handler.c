@@ -8,8 +8,8 @@
  *            takes forms (400); the dialect decodes it into a job (400, 403);
  *            the job becomes one RUN frame. After that body and JSON are given
  *            back: a run may wait for many seconds.
- *   run      One conversation with the helper. The worker thread is held
- *            until the helper answers, the client leaves, httpd stops or the
+ *   run      One conversation with the helper, if this child has a thread to
+ *            spare for it (503); that is held until the helper answers, the client leaves, httpd stops or the
  *            deadline passes; ending the conversation ends the run.
  *   answer   An outcome of theirs is encoded by the dialect, a failure of
  *            ours is a 429, 500 or 503, logged here with its code.
@@ -28,6 +28,7 @@
 #include "pyexec_form.h"
 #include "pyexec_notes.h"
 #include "pyexec_reply.h"
+#include "pyexec_workers.h"
 
 #include <apr_strings.h>
 #include <http_core.h>
@@ -335,12 +336,18 @@ static int run(task_t *task)
     pyexec_client_end_e end = PYEXEC_NOT_BEGUN;
     int error = 0;
 
+    if (!pyexec_workers_enter(r)) {
+        pxw_writer_free(&task->frame);
+        task->outcome = PXW_BUSY;
+        return NEXT;
+    }
     /* A second time only where the helper cannot have begun: a run that
      * happened twice would be worse than one that failed. */
     for (int i = 0; i < 2 && end == PYEXEC_NOT_BEGUN; i++) {
         end = pyexec_client_ask(r, &task->frame, PXW_OUTCOME, deadline_ms,
                                 &task->answer, &error);
     }
+    pyexec_workers_leave();
     pxw_writer_free(&task->frame);
     if (end == PYEXEC_CLIENT_LEFT || end == PYEXEC_STOPPING) {
         return give_up(task, end);

@@ -72,7 +72,7 @@ const char *pyexec_spawn_identity(apr_pool_t *pool,
     return NULL;
 }
 
-static apr_uint32_t concurrency(const pyexec_global_t *global)
+apr_uint32_t pyexec_spawn_concurrency(const pyexec_global_t *global)
 {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -94,7 +94,8 @@ static int build_setup(struct pxw_writer *frame, const pyexec_spawn_t *spawn)
     pxw_put_bytes(frame, PXW_F_TOKEN, spawn->token, PXW_TOKEN_BYTES);
     pool = pxw_put_open(frame, PXW_F_POOL_DEF);
     pxw_put_str(frame, PXW_F_POOL, PYEXEC_POOL_NAME);
-    pxw_put_u32(frame, PXW_F_CONCURRENCY, concurrency(global));
+    pxw_put_u32(frame, PXW_F_CONCURRENCY,
+                pyexec_spawn_concurrency(global));
     pxw_put_u32(frame, PXW_F_QUEUE, (uint32_t)global->queue);
     pxw_put_u32(frame, PXW_F_QUEUE_MS, (uint32_t)global->queue_ms);
     pxw_put_u32(frame, PXW_F_TENANT_CONCURRENCY,

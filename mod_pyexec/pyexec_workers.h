@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How many worker threads of this child of httpd may wait for runs. Each run
+ * that goes on or waits holds one, and a child whose threads are all held
+ * serves nothing else: not even on connections that it has accepted already.
+ */
+#ifndef PYEXEC_WORKERS_H
+#define PYEXEC_WORKERS_H
+
+#include <httpd.h>
+
+/* Parent, check_config: tells what would leave nothing for others. */
+void pyexec_workers_check(server_rec *s);
+
+/* Hook of a child. */
+void pyexec_workers_init(server_rec *s);
+
+/* Takes a place, or logs and returns 0: there is none. Never waits. */
+int pyexec_workers_enter(request_rec *r);
+void pyexec_workers_leave(void);
+
+#endif

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+# Ten times what the server can carry: runs that are accepted take as long as
+# before, beside their turn in the queue, the others are told no at once, and
+# other URLs do not notice. OVERLOAD_SECONDS: how long (default 5; make soak
+# takes 60). The bounds are wide, for other processes of the machine are busy
+# too; the figures are told.
+use strict;
+use warnings FATAL => 'all';
+use PyExec::Test;
+use Test::More;
+
+my $seconds = $ENV{OVERLOAD_SECONDS} || 5;
+# As Debian sets it up.
+my $mpm = "StartServers 2\nMinSpareThreads 25\nMaxSpareThreads 75\n"
+    . "ThreadLimit 64\nThreadsPerChild 25\nMaxRequestWorkers 150\n";
+
+overloaded();
+warned();
+done_testing();
+
+sub overloaded
+{
+    my $server = own_server("PyExecConcurrency 2\n$mpm"
+        . 'DocumentRoot "' . var('documentroot') . "\"\n");
+    my ($text, $got, $over, $alone);
+
+    all_zygotes($server->{pid});
+    open my $out, '-|', '/usr/bin/python3', '-B',
+        var('t_dir') . '/soak/overload.py', '--port', $server->{port},
+        '--parent', $server->{pid}, '--concurrency', 2, '--seconds', $seconds
+        or die "overload.py: $!";
+    {
+        local $/ = undef;
+        $text = <$out>;
+    }
+    close $out;
+    note($text);
+    $got = json_value($text);
+    ok($got, 'overload.py has measured') or return;
+    ($over, $alone) = @$got{qw(overload alone)};
+
+    cmp_ok($over->{offered_per_second}, '>', 4 * $over->{capacity_per_second},
+           'far more was offered than could be carried');
+    is($got->{bad}, 0, 'every request had one well-formed answer, its own')
+        or diag(json_text($got->{examples}));
+    is(join(' ', sort keys %{ $over->{statuses} }), '200 503',
+       'some were served, the others told no');
+    cmp_ok($over->{served}{count}, '>',
+           0.3 * $seconds * $over->{capacity_per_second},
+           'the capacity was used');
+    cmp_ok($over->{without_queue}{median}, '<', 2 * $alone->{runs}{median} + 100,
+           'served: twice the time of a run alone at most, beside the queue');
+    cmp_ok($over->{refused}{median}, '<', 100, 'refused: at once');
+    cmp_ok($over->{refused}{p95}, '<', 1000, 'refused: nearly all of them');
+
+    is($got->{static_bad}, 0, 'a file: always served');
+    for my $kind ('kept', 'new') {
+        cmp_ok($over->{static}{$kind}{median}, '<',
+               3 * $alone->{static}{$kind}{median} + 20,
+               "a file, $kind connections: as fast as before");
+        cmp_ok($over->{static}{$kind}{p95}, '<', 500,
+               "a file, $kind connections: nearly always");
+    }
+    cmp_ok($got->{recovered_after}, '<', 3000, 'afterwards: as before, soon');
+    cmp_ok($got->{after}{runs}{median}, '<', 2 * $alone->{runs}{median} + 100,
+           'afterwards: runs as fast as before');
+    cmp_ok($got->{memory_kb}{during}{keeper} - $got->{memory_kb}{before}{keeper},
+           '<', sanitized() ? 200_000 : 20_000, 'memory: the keeper');
+    cmp_ok($got->{memory_kb}{during}{httpd} - $got->{memory_kb}{before}{httpd},
+           '<', sanitized() ? 2_000_000 : 200_000, 'memory: httpd');
+    like(PyExec::Test::slurp("$server->{dir}/error_log"), qr/PYX0214/,
+         'the log tells why');
+    $server->{stop}->();
+    return;
+}
+
+# What would let runs take all of httpd is told before it happens.
+sub warned
+{
+    for my $case (["PyExecMaxWorkers 25\nPyExecMaxQueue 150", 1],
+                  ["PyExecMaxWorkers 24\nPyExecMaxQueue 150", 0],
+                  ["PyExecMaxWorkers 25\nPyExecMaxQueue 64", 0]) {
+        my ($lines, $wanted) = @$case;
+        my $server = own_server("$lines\nPyExecConcurrency 2\n$mpm");
+        my $log = PyExec::Test::slurp("$server->{dir}/error_log");
+
+        is($log =~ /PYX0006/ ? 1 : 0, $wanted,
+           join(', ', split /\n/, $lines) . ': '
+           . ($wanted ? 'warned of' : 'nothing to warn of'));
+        $server->{stop}->();
+    }
+    return;
+}
