@@ -35,6 +35,7 @@ sub overloaded
     }
     close $out;
     note($text);
+    diag($text) if $ENV{OVERLOAD_SECONDS}; # make soak is for the figures
     $got = json_value($text);
     ok($got, 'overload.py has measured') or return;
     ($over, $alone) = @$got{qw(overload alone)};
