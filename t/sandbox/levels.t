@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use POSIX ();
 use PyExec::Probe;
 use PyExec::Test;
+use PyExec::Witness;
 use Test::More;
 
 my @names = ('user namespaces', 'mounting in them', 'net, ipc, uts, cgroup',

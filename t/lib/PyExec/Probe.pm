@@ -9,6 +9,7 @@ use Exporter 'import';
 use File::Temp ();
 use POSIX ();
 use PyExec::Test;
+use PyExec::Witness;
 use Test::More;
 
 our @EXPORT = qw(probe_tests probe_attempts);

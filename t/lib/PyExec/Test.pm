@@ -21,11 +21,21 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
     json_text json_value matches wait_for seconds var data_lines
-    own_server error_log outside as_root sanitized);
+    own_server error_log as_root sanitized);
 push @EXPORT, grep { !/^(?:slurp|cpu_ticks)$/ } @PyExec::Process::EXPORT;
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum;
 my $vars;
+
+# Servers of a test's own, by their pid. A test that dies would leave them
+# behind, and the harness waiting for the end of its output.
+my %own;
+my $owner = $$;
+
+END {
+    local $?;
+    stop_own($_) for $$ == $owner ? values %own : ();
+}
 
 # ---- the server under test ----
 
@@ -288,6 +298,7 @@ END
     close $conf or die;
     $server->{pid} = start_httpd("$dir/httpd.conf", $opt{ulimit});
     $server->{stop} = sub { stop_own($server) };
+    $own{ $server->{pid} } = $server;
     wait_for(sub {
         request('GET', '/health', port => $port)->{status}
             == ($opt{health} || 200);
@@ -339,41 +350,12 @@ sub stop_own
 {
     my ($server) = @_;
 
+    delete $own{ $server->{pid} } or return; # stopped before
     kill 'TERM', $server->{pid};
     waitpid $server->{pid}, 0;
     kill 'KILL', -$server->{pid};
     File::Path::remove_tree($server->{dir});
     return;
-}
-
-# ---- witnesses ----
-
-# Runs a Python source without any sandbox, as the current user, in a
-# throw-away directory: { output, status }. At most 20 seconds.
-sub outside
-{
-    my ($source) = @_;
-    my $dir = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
-    my $pid;
-    my $output;
-
-    open my $file, '>', "$dir/probe.py" or die;
-    print $file $source;
-    close $file or die;
-    $pid = open my $pipe, '-|';
-    die "fork: $!" unless defined $pid;
-    if (!$pid) {
-        chdir $dir or POSIX::_exit(127);
-        open STDERR, '>&', \*STDOUT or POSIX::_exit(127);
-        alarm 20;
-        exec $ENV{PYEXEC_TEST_PYTHON}, '-I', 'probe.py' or POSIX::_exit(127);
-    }
-    {
-        local $/ = undef;
-        $output = <$pipe>;
-    }
-    close $pipe;
-    return { output => $output, status => $? };
 }
 
 1;
