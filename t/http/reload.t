@@ -3,13 +3,15 @@
 # repeated, what was is told, and nobody else notices.
 use strict;
 use warnings FATAL => 'all';
+use File::Temp ();
 use PyExec::Load;
 use PyExec::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $server = own_server("PyExecConcurrency 2\nPyExecMaxQueue 32\n"
-    . "PyExecQueueTimeout 60\nKeepAliveTimeout 60\nMaxKeepAliveRequests 0");
+# One zygote is enough, and one that dies is then the only one.
+my $server = own_server("PyExecPreload none\nPyExecConcurrency 2\nPyExecMaxQueue 32\n"
+    . "PyExecTimeout 20\nPyExecQueueTimeout 60\nKeepAliveTimeout 60\nMaxKeepAliveRequests 0");
 my $port = $server->{port};
 my $spin = 'while True: pass';
 
@@ -22,6 +24,8 @@ killed_before_it_began('job', \&oldest_of_each_zygote);
 restarted_or_stopped('restart', 'HUP');
 restarted_or_stopped('stop', 'TERM');
 $server->{stop}->();
+debugged();
+socket_out_of_reach();
 done_testing();
 
 sub is_well
@@ -47,7 +51,8 @@ sub graceful_thrice
 {
     my @loads = (load_start($port, '--clients', 8),
                  load_start($port, '--clients', 8, '--keep-alive'));
-    my @done;
+    my $long = started($port, "import time\ntime.sleep(6)\nprint('survived')");
+    my (@done, $answer);
 
     sleep 1;
     for my $nth (1 .. 3) {
@@ -67,6 +72,9 @@ sub graceful_thrice
         is(join(' ', keys %{ $done[$i]{statuses} }), '200', "$name: only 200");
         note(json_text($done[$i]));
     }
+    $answer = raw_answer($long, 20);
+    is($answer && $answer->{json}{output}, "survived\n",
+       'graceful x 3: a long run survives all of them');
     ok(wait_for(sub {
         1 == grep { $_->{Name} eq 'pyexecd' } descendants($server->{pid});
     }, 10), 'graceful x 3: one keeper is left');
@@ -178,5 +186,44 @@ sub restarted_or_stopped
     ok(wait_for(\&is_well, 10), "$name: the next run works")
         if $signal eq 'HUP';
     close $_ for @sockets;
+    return;
+}
+
+# With -X httpd is one process, which has become its User: it may not signal a
+# helper of another one, who must see by himself that it is gone.
+sub debugged
+{
+    my $own = own_server('', ulimit => '-n 4096 && set -- "$@" -X');
+    my @ours = descendants($own->{pid});
+    my $socket = started($own->{port}, $spin);
+
+    ok(spinning_job($own->{pid}), '-X: a run is going on');
+    push @ours, descendants($own->{pid});
+    ok(!grep({ $_->{Name} !~ /^(?:pyexec|python)/ } @ours),
+       '-X: httpd has no children but ours')
+        or diag(join ' ', map { $_->{Name} } @ours);
+    kill 'INT', $own->{pid};
+    waitpid $own->{pid}, 0;
+    ok(wait_for(sub { !grep { is_alive($_->{Pid}) } @ours }, 2),
+       '-X and SIGINT: nothing of ours is left');
+    $own->{stop}->();
+    return;
+}
+
+# The directory of the socket is ours while httpd runs as another user.
+sub socket_out_of_reach
+{
+  SKIP: {
+        skip 'only root runs httpd as another user', 2 unless as_root();
+        my $dir = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
+        my $own = own_server("DefaultRuntimeDir \"$dir\"", health => 503);
+        my $log = error_log($own);
+
+        is(request('GET', '/health', port => $own->{port})->{status}, 503,
+           'socket out of reach: no health');
+        like($log, qr/PYX0109: .*may not search the directory '$dir'/,
+             'socket out of reach: the log names the directory');
+        $own->{stop}->();
+    }
     return;
 }
