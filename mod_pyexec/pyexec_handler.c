@@ -336,7 +336,7 @@ static int run(task_t *task)
     pyexec_client_end_e end = PYEXEC_NOT_BEGUN;
     int error = 0;
 
-    if (!pyexec_workers_enter(r)) {
+    if (!pyexec_workers_enter(r, task->tenant)) {
         pxw_writer_free(&task->frame);
         task->outcome = PXW_BUSY;
         return NEXT;
@@ -347,7 +347,7 @@ static int run(task_t *task)
         end = pyexec_client_ask(r, &task->frame, PXW_OUTCOME, deadline_ms,
                                 &task->answer, &error);
     }
-    pyexec_workers_leave();
+    pyexec_workers_leave(task->tenant);
     pxw_writer_free(&task->frame);
     if (end == PYEXEC_CLIENT_LEFT || end == PYEXEC_STOPPING) {
         return give_up(task, end);

@@ -10,6 +10,7 @@
 #include "pyexec_spawn.h"
 
 #include <ap_mpm.h>
+#include <apr_hash.h>
 #include <apr_time.h>
 #include <http_log.h>
 
@@ -20,8 +21,13 @@ APLOG_USE_MODULE(pyexec);
 #define SHARE_NUMERATOR 3
 #define SHARE_DENOMINATOR 4
 
+/* Tenants are told apart by a hash: two of the same share what one has. */
+#define TENANTS 64
+
 static int most;   /* 0: no bound; constant once threads are there */
 static int taken;  /* by all threads, atomic */
+static int taken_by[TENANTS];  /* of these; atomic */
+static apr_uint64_t seen;      /* bit i: taken_by[i] was used; atomic */
 static apr_int64_t told_s;  /* when a refusal was last logged; atomic */
 
 static int ask_mpm(int query)
@@ -65,6 +71,8 @@ void pyexec_workers_init(server_rec *s)
     int threads = threads_of_child();
 
     most = 0;
+    /* Virtual hosts are tenants, also those that have not shown up yet. */
+    seen = s->next != NULL ? ~(apr_uint64_t)0 : 0;
     if (threads > 1) {
         most = global.workers != PYEXEC_WORKERS_AUTO
                    ? (int)global.workers
@@ -85,17 +93,40 @@ static void complain(request_rec *r)
     }
 }
 
-int pyexec_workers_enter(request_rec *r)
+static unsigned index_of(const char *tenant)
 {
-    if (__atomic_add_fetch(&taken, 1, __ATOMIC_RELAXED) <= most || most == 0) {
+    apr_ssize_t size = APR_HASH_KEY_STRING;
+
+    return tenant == NULL ? 0 : apr_hashfunc_default(tenant, &size) % TENANTS;
+}
+
+/* What one tenant may hold: all, until another one has shown up. */
+static int share(unsigned index)
+{
+    apr_uint64_t bit = (apr_uint64_t)1 << index;
+    apr_uint64_t others = __atomic_or_fetch(&seen, bit, __ATOMIC_RELAXED)
+                          & ~bit;
+
+    return others == 0 || most < SHARE_DENOMINATOR
+               ? most : most * SHARE_NUMERATOR / SHARE_DENOMINATOR;
+}
+
+int pyexec_workers_enter(request_rec *r, const char *tenant)
+{
+    unsigned index = index_of(tenant);
+    int all = __atomic_add_fetch(&taken, 1, __ATOMIC_RELAXED);
+    int own = __atomic_add_fetch(&taken_by[index], 1, __ATOMIC_RELAXED);
+
+    if (most == 0 || (all <= most && own <= share(index))) {
         return 1;
     }
-    pyexec_workers_leave();
+    pyexec_workers_leave(tenant);
     complain(r);
     return 0;
 }
 
-void pyexec_workers_leave(void)
+void pyexec_workers_leave(const char *tenant)
 {
+    (void)__atomic_sub_fetch(&taken_by[index_of(tenant)], 1, __ATOMIC_RELAXED);
     (void)__atomic_sub_fetch(&taken, 1, __ATOMIC_RELAXED);
 }

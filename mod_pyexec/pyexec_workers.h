@@ -3,6 +3,8 @@
  * How many worker threads of this child of httpd may wait for runs. Each run
  * that goes on or waits holds one, and a child whose threads are all held
  * serves nothing else: not even on connections that it has accepted already.
+ * Where there are several tenants none of them gets all: what one leaves is for
+ * the others, so that a flood of its runs does not keep theirs out.
  */
 #ifndef PYEXEC_WORKERS_H
 #define PYEXEC_WORKERS_H
@@ -15,8 +17,9 @@ void pyexec_workers_check(server_rec *s);
 /* Hook of a child. */
 void pyexec_workers_init(server_rec *s);
 
-/* Takes a place, or logs and returns 0: there is none. Never waits. */
-int pyexec_workers_enter(request_rec *r);
-void pyexec_workers_leave(void);
+/* Takes a place for a tenant (NULL: nobody's), or logs and returns 0: there is
+ * none. Never waits. */
+int pyexec_workers_enter(request_rec *r, const char *tenant);
+void pyexec_workers_leave(const char *tenant);
 
 #endif

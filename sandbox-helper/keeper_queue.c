@@ -25,6 +25,10 @@
 #define LOOKS_OF_TENANT 16
 #define LOOKS 256
 
+/* Of one run. All zygotes of a pool may be dying when the first one's death is
+ * seen, and a run would then go from one to the next. */
+#define MOST_REPEATS 8
+
 void keeper_queue_open(struct keeper_pool *pool)
 {
     keeper_tenants_open(&pool->queue.tenants);
@@ -253,7 +257,7 @@ bool keeper_run_again(struct keeper_run *run)
 {
     const struct pxw_field *name = &run->message.field[PXW_F_TENANT];
 
-    if (run->repeated) {
+    if (run->repeats == MOST_REPEATS) {
         return false;
     }
     run->tenant = keeper_tenants_get(&run->pool->queue.tenants, name->data,
@@ -265,7 +269,7 @@ bool keeper_run_again(struct keeper_run *run)
         forget_tenant(run);
         return false;
     }
-    run->repeated = true;
+    run->repeats++;
     return true;
 }
 

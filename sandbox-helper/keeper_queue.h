@@ -34,7 +34,7 @@ struct keeper_run
     struct event timeout;
     uint64_t admitted_us;
     uint32_t groups; /* what it seems to import: keeper_plan_look() */
-    bool repeated;   /* its first job ended before the script had begun */
+    unsigned repeats; /* jobs of it that ended before the script had begun */
 
     uint8_t *frame; /* header and body, as received */
     size_t frame_bytes;
@@ -72,7 +72,8 @@ void keeper_queue_admit(struct keeper_run *run);
 void keeper_queue_serve(struct keeper_pool *pool);
 
 /* Nothing of the script has run, and its job is gone through no fault of its
- * own: it waits again, before all others. False: once is enough. The caller
+ * own: it waits again, before all others. False: that was
+ * often enough. The caller
  * calls keeper_queue_serve(). */
 bool keeper_run_again(struct keeper_run *run);
 

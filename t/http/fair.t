@@ -39,19 +39,21 @@ PyExecQueueTimeout 120
 END
 my ($server, $port);
 
-plan tests => 7 + 14 + 5 + 13 + 6;
+plan tests => 7 + 14 + 5 + 13 + 6 + 3;
 
 flood();
 full_queue();
 cap();
 queue_cap();
 nothing_kept();
+threads();
 
 sub serve
 {
-    my ($conf) = @_;
+    my ($conf, $workers) = @_;
 
-    $server = own_server("$hosts$conf");
+    # What waits is to reach the queue, mostly.
+    $server = own_server('PyExecMaxWorkers ' . ($workers || 65535) . "\n$hosts$conf");
     $port = $server->{port};
     return;
 }
@@ -276,6 +278,25 @@ sub queue_cap
     release($long[0]);
     finish($_) for @long[1, 2];
     is(statuses(@long[1, 2]), '200 200', 'those that waited are served');
+    stop_server();
+    return;
+}
+
+# The threads of httpd that may wait for runs are shared out as well.
+sub threads
+{
+    serve("PyExecConcurrency 1\n", 8);
+    my @flood = map { begin_run('a.test', 'time.sleep(110)') } 1 .. 60;
+
+    # One of two children may have got more of them than the other.
+    wait_for(sub { (load())[1] >= 7 }, 20);
+    my ($running, $queued) = load();
+    ok($running + $queued <= 2 * 6, 'a flood holds three quarters of the threads')
+        or diag("$running and $queued");
+    my @others = map { begin_run('b.test', 'pass') } 1, 2;
+    ok(have(1, $queued + 2), '... and others find a place');
+    close $_->{socket} for @flood;
+    is(statuses(map { finish($_) } @others), '200 200', '... and are served');
     stop_server();
     return;
 }
