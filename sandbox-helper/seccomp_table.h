@@ -46,8 +46,7 @@
     /* threads of its own */ \
     CALL(futex) CALL(set_robust_list) CALL(set_tid_address) CALL(rseq) \
     CALL(sched_yield) CALL(sched_getaffinity) CALL(gettid) \
-    /* clocks, randomness, counters */ \
-    CALL(clock_gettime) CALL(clock_getres) CALL(clock_nanosleep) \
+    /* clocks, randomness, counters; more clocks are below */ \
     CALL(nanosleep) CALL(gettimeofday) CALL(time) CALL(times) \
     CALL(getrusage) CALL(getrandom) CALL(getcpu) \
     /* who am I: answers from inside the namespaces */ \
@@ -63,8 +62,10 @@
     /* the end; without children wait answers ECHILD */ \
     CALL(exit) CALL(exit_group) CALL(wait4) CALL(waitid)
 
-/* Calls that tell about the host unless there is a namespace around. */
-#define SECCOMP_FULL_ONLY(CALL) CALL(uname)
+/* Calls that tell about the host unless there is a namespace around. Clocks
+ * have numbers made of PIDs, too: the CPU time of any process. */
+#define SECCOMP_FULL_ONLY(CALL) \
+    CALL(uname) CALL(clock_gettime) CALL(clock_getres) CALL(clock_nanosleep)
 
 /* Stands for the job's own pid until the filter is attached. */
 #define SECCOMP_OWN_PID 0x5ca1ab1eu
@@ -92,6 +93,10 @@
     ARGUED(clone, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, \
                              CLONE_NEW_BITS | CLONE_THREAD_BITS, \
                              CLONE_THREAD_BITS)) \
+    /* the machine's clocks, and the caller's own; see SECCOMP_FULL_ONLY */ \
+    ARGUED(clock_gettime, 1, SCMP_A0_32(SCMP_CMP_MASKED_EQ, ~15u, 0)) \
+    ARGUED(clock_getres, 1, SCMP_A0_32(SCMP_CMP_MASKED_EQ, ~15u, 0)) \
+    ARGUED(clock_nanosleep, 1, SCMP_A0_32(SCMP_CMP_MASKED_EQ, ~15u, 0)) \
     /* asyncio's self-pipe: a pair of streams and what reads and writes it; \
      * datagrams could be sent to names, MSG_OOB has had its own faults; \
      * socket(2) itself stays closed */ \

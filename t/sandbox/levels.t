@@ -218,7 +218,7 @@ sub test_probes
 {
     my ($server, $name) = @_;
 
-    for my $probe (qw(read write process network inherited syscalls)) {
+    for my $probe (qw(read write process network inherited syscalls neighbours)) {
         my @all = probe_attempts($probe, $server->{port});
         my @bad = map { "@$_" }
             grep { $_->[1] !~ /^blocked:/ && !$common{ $_->[0] } } @all;
