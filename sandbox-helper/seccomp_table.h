@@ -50,9 +50,9 @@
     CALL(nanosleep) CALL(gettimeofday) CALL(time) CALL(times) \
     CALL(getrusage) CALL(getrandom) CALL(getcpu) \
     /* who am I: answers from inside the namespaces */ \
-    CALL(getpid) CALL(getppid) CALL(getpgrp) CALL(getpgid) CALL(getsid) \
+    CALL(getpid) CALL(getppid) CALL(getpgrp) \
     CALL(getuid) CALL(geteuid) CALL(getgid) CALL(getegid) CALL(getresuid) \
-    CALL(getresgid) CALL(getgroups) CALL(getpriority) \
+    CALL(getresgid) CALL(getgroups) \
     CALL(sched_getscheduler) CALL(sched_getparam) CALL(getrlimit) \
     /* signals to itself; kill and tgkill are below */ \
     CALL(rt_sigaction) CALL(rt_sigprocmask) CALL(rt_sigreturn) \
@@ -65,7 +65,8 @@
 /* Calls that tell about the host unless there is a namespace around. Clocks
  * have numbers made of PIDs, too: the CPU time of any process. */
 #define SECCOMP_FULL_ONLY(CALL) \
-    CALL(uname) CALL(clock_gettime) CALL(clock_getres) CALL(clock_nanosleep)
+    CALL(uname) CALL(clock_gettime) CALL(clock_getres) CALL(clock_nanosleep) \
+    CALL(getpgid) CALL(getsid) CALL(getpriority)
 
 /* Stands for the job's own pid until the filter is attached. */
 #define SECCOMP_OWN_PID 0x5ca1ab1eu
@@ -97,6 +98,16 @@
     ARGUED(clock_gettime, 1, SCMP_A0_32(SCMP_CMP_MASKED_EQ, ~15u, 0)) \
     ARGUED(clock_getres, 1, SCMP_A0_32(SCMP_CMP_MASKED_EQ, ~15u, 0)) \
     ARGUED(clock_nanosleep, 1, SCMP_A0_32(SCMP_CMP_MASKED_EQ, ~15u, 0)) \
+    /* of itself; others would tell who belongs together, and which users \
+     * have processes */ \
+    ARGUED(getpgid, 1, SCMP_A0_32(SCMP_CMP_EQ, 0)) \
+    ARGUED(getpgid, 1, SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_OWN_PID)) \
+    ARGUED(getsid, 1, SCMP_A0_32(SCMP_CMP_EQ, 0)) \
+    ARGUED(getsid, 1, SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_OWN_PID)) \
+    ARGUED(getpriority, 2, SCMP_A0_32(SCMP_CMP_EQ, PRIO_PROCESS), \
+           SCMP_A1_32(SCMP_CMP_EQ, 0)) \
+    ARGUED(getpriority, 2, SCMP_A0_32(SCMP_CMP_EQ, PRIO_PROCESS), \
+           SCMP_A1_32(SCMP_CMP_EQ, SECCOMP_OWN_PID)) \
     /* asyncio's self-pipe: a pair of streams and what reads and writes it; \
      * datagrams could be sent to names, MSG_OOB has had its own faults; \
      * socket(2) itself stays closed */ \

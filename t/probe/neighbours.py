@@ -38,6 +38,14 @@ def has_clock(pid):
     return True
 
 
+def has_processes(user):
+    try:
+        os.getpriority(os.PRIO_USER, user)
+    except OSError:
+        return False
+    return True
+
+
 attempt('load of the machine', os.getloadavg)
 attempt('memory of the machine', lambda: done(libc.sysinfo(ctypes.create_string_buffer(128))))
 attempt('space on the disk', lambda: os.statvfs('/').f_blocks)
@@ -49,6 +57,10 @@ attempt('whether a read would wait', reaches_kernel(lambda: os.preadv(library(),
 attempt('throwing pages out of the cache', lambda: os.posix_fadvise(library(), 0, 0, os.POSIX_FADV_DONTNEED) is None)
 attempt('CPU time of the parent', lambda: os.getppid() != 0 and clock_of(os.getppid()))
 attempt('CPU time of another process', lambda: [pid for pid in range(3, 5000) if pid != os.getpid() and has_clock(pid)] != [])
+attempt('process group of the parent', lambda: os.getppid() != 0 and os.getpgid(os.getppid()))
+attempt('session of the parent', lambda: os.getppid() != 0 and os.getsid(os.getppid()))
+attempt('priority of the parent', lambda: os.getppid() != 0 and os.getpriority(os.PRIO_PROCESS, os.getppid()) is not None)
+attempt('which users have processes', lambda: [user for user in range(1, 65536) if has_processes(user)] != [])
 attempt('lock of a record', lambda: fcntl.fcntl(library(), fcntl.F_SETLK, struct.pack('hhqqi', fcntl.F_RDLCK, 0, 0, 0, 0)))
 attempt('lock of a description', lambda: fcntl.fcntl(library(), 37, struct.pack('hhqqi', fcntl.F_RDLCK, 0, 0, 0, 0)))
 attempt('lease', lambda: fcntl.fcntl(library(), fcntl.F_SETLEASE, fcntl.F_RDLCK), witness='root')
