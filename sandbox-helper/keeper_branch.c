@@ -194,6 +194,13 @@ static struct keeper_branch *nearest(struct keeper_pool *pool,
     return found;
 }
 
+void keeper_branches_begin_pass(struct keeper_pool *pool)
+{
+    for (size_t i = 0; i < pool->plan.count; i++) {
+        pool->branches[i].waiters = 0;
+    }
+}
+
 struct keeper_job *keeper_branches_choose(struct keeper_pool *pool,
                                           uint32_t groups)
 {
@@ -210,7 +217,8 @@ struct keeper_job *keeper_branches_choose(struct keeper_pool *pool,
     }
     job = keeper_jobs_ready(branch != NULL ? branch : wanted);
     if (job == NULL && branch != NULL) {
-        keeper_jobs_want_more(branch);
+        branch->waiters++;
+        keeper_jobs_want(branch, branch->waiters);
     }
     return job;
 }

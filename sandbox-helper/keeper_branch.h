@@ -25,6 +25,7 @@ struct keeper_branch
     struct keeper_zygotes zygotes;
     struct keeper_jobs jobs;
     bool begun;    /* it was started at any time */
+    size_t waiters; /* runs that found no job of it ready, in one pass */
     bool started;  /* it has a zygote, or one comes as soon as it can */
     bool resting;  /* it was let go, and no job of it was ready since */
     struct event idle;
@@ -46,6 +47,10 @@ void keeper_branch_failed(struct keeper_branch *branch);
 
 /* A run of it begins or ends. */
 void keeper_branch_used(struct keeper_branch *branch);
+
+/* Before a look at what waits, which asks for the job of one run after the
+ * other: a branch keeps as many jobs as runs miss at the same time. */
+void keeper_branches_begin_pass(struct keeper_pool *pool);
 
 /* The job that a run with these wishes gets, ready as it is; NULL: none yet.
  * Starts what is missing for it. */

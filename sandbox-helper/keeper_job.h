@@ -152,8 +152,9 @@ struct keeper_job *keeper_jobs_ready(struct keeper_branch *branch);
  * fork beside the run would slow it down, and its end tells soon enough. */
 void keeper_jobs_taken(struct keeper_branch *branch);
 
-/* A run found none ready: the branch keeps more of them from now on. */
-void keeper_jobs_want_more(struct keeper_branch *branch);
+/* So many runs found none ready at the same time: the branch keeps as many from
+ * now on. */
+void keeper_jobs_want(struct keeper_branch *branch, size_t wanted);
 
 /* Whether runs of the branch go on. */
 bool keeper_jobs_run(const struct keeper_branch *branch);

@@ -206,11 +206,14 @@ void keeper_jobs_taken(struct keeper_branch *branch)
     }
 }
 
-/* Up to as many as may run, so that a burst finds all of them. */
-void keeper_jobs_want_more(struct keeper_branch *branch)
+/* Up to as many as may run, so that the next burst finds all of them. */
+void keeper_jobs_want(struct keeper_branch *branch, size_t wanted)
 {
-    if (branch->jobs.wanted < branch->pool->conf->concurrency) {
-        branch->jobs.wanted++;
+    if (wanted > branch->pool->conf->concurrency) {
+        wanted = branch->pool->conf->concurrency;
+    }
+    if (branch->jobs.wanted < wanted) {
+        branch->jobs.wanted = wanted;
     }
     keeper_jobs_refill(branch);
 }

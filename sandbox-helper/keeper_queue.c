@@ -306,6 +306,7 @@ void keeper_queue_serve(struct keeper_pool *pool)
     struct keeper_tenant *tenant = TAILQ_FIRST(&pool->queue.tenants.turn);
     unsigned looks = LOOKS;
 
+    keeper_branches_begin_pass(pool);
     while (tenant != NULL && looks > 0
            && pool->running < pool->conf->concurrency) {
         struct keeper_tenant *next = TAILQ_NEXT(tenant, link);
