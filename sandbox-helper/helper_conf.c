@@ -22,8 +22,9 @@
 /* SETUP is written before the keeper is started, or at once afterwards. */
 #define SETUP_TIMEOUT_MS 5000
 
-/* More pools than a server has tenants with zygotes of their own. */
-#define MAX_POOLS 64
+/* More tenants with zygotes of their own than one machine serves; what there
+ * is of a pool before its first run is a few kilobytes. */
+#define MAX_POOLS 512
 /* Twice as many processes and eight times as many pipes come with it. */
 #define MAX_CONCURRENCY 256
 /* Above this the queue timeout answers before the queue does. */
@@ -222,18 +223,31 @@ static bool ranges_hold(const struct pool_conf *pool)
            && pool->least_level != LEVEL_NONE;
 }
 
+/* A copy of a field that may be absent or empty: NULL and 0 then. */
+static int copy_field(const struct pxw_field *field, uint8_t **ret_data,
+                      size_t *ret_size)
+{
+    if (field->data != NULL && field->size > 0) {
+        *ret_data = malloc(field->size);
+        if (*ret_data == NULL) {
+            return -ENOMEM;
+        }
+        memcpy(*ret_data, field->data, field->size);
+        *ret_size = field->size;
+    }
+    return 0;
+}
+
 static int read_pool(const struct pxw_field *field, struct pool_conf *pool)
 {
     struct pxw_message message;
     const struct pxw_field *name;
-    const struct pxw_field *preload;
     int error = pxw_parse_pool(field, &message);
 
     if (error != 0) {
         return error;
     }
     name = &message.field[PXW_F_POOL];
-    preload = &message.field[PXW_F_PRELOAD];
     memcpy(pool->name, name->data, name->size); /* at most PXW_NAME_MAX */
     pool->name_size = name->size;
     pool->concurrency = pxw_u32(&message, PXW_F_CONCURRENCY, 0);
@@ -253,15 +267,14 @@ static int read_pool(const struct pxw_field *field, struct pool_conf *pool)
     pool->idle_ms = pxw_u32(&message, PXW_F_IDLE_MS, 0);
     pool->least_level = keeper_level_of(&message.field[PXW_F_LEVEL],
                                         LEVEL_FULL);
-    if (preload->data != NULL && preload->size > 0) {
-        pool->preload = malloc(preload->size);
-        if (pool->preload == NULL) {
-            return -ENOMEM;
-        }
-        memcpy(pool->preload, preload->data, preload->size);
-        pool->preload_size = preload->size;
+    pool->lazy = pxw_u32(&message, PXW_F_LAZY, 0) != 0;
+    error = copy_field(&message.field[PXW_F_PRELOAD], &pool->preload,
+                       &pool->preload_size);
+    if (error == 0) {
+        error = copy_field(&message.field[PXW_F_ENV], &pool->env,
+                           &pool->env_size);
     }
-    return ranges_hold(pool) ? 0 : -ERANGE;
+    return error != 0 ? error : ranges_hold(pool) ? 0 : -ERANGE;
 }
 
 static bool is_taken(const struct helper_conf *conf,
@@ -294,7 +307,7 @@ static int read_pools(const struct pxw_message *setup,
             continue;
         }
         if (conf->pool_count == MAX_POOLS) {
-            *ret_mistake = "more than 64 pools";
+            *ret_mistake = "more than 512 pools";
             return -EINVAL;
         }
         conf->pool_count++; /* first, so that a half-read one is freed too */
@@ -364,6 +377,7 @@ void helper_conf_free(struct helper_conf *conf)
 {
     for (size_t i = 0; i < conf->pool_count; i++) {
         free(conf->pools[i].preload);
+        free(conf->pools[i].env);
     }
     free(conf->pools);
     free(conf->socket_path);

@@ -40,8 +40,11 @@ struct pool_conf
     uint32_t recycle_ms;           /* the same */
     uint32_t idle_ms;              /* the same */
     enum keeper_level least_level; /* below it nothing runs */
+    bool lazy;        /* no zygote before the first run */
     uint8_t *preload; /* NULL: nothing to preload */
     size_t preload_size;
+    uint8_t *env;     /* NAME=value, one a line; NULL: none of its own */
+    size_t env_size;
 };
 
 struct helper_conf

@@ -255,21 +255,24 @@ static rlim_t descriptors_of(const struct pool_conf *pool, size_t branches,
            + zygotes * FDS_PER_ZYGOTE;
 }
 
-static rlim_t count_descriptors(const struct keeper *keeper)
+static rlim_t count_descriptors(const struct keeper *keeper, bool lazy_too)
 {
     rlim_t count = FDS_FIXED;
 
     for (size_t i = 0; i < keeper->conf->pool_count; i++) {
-        count += descriptors_of(&keeper->conf->pools[i],
-                                keeper->branches_most,
-                                keeper_cgroup_is_used(&keeper->cgroup));
+        const struct pool_conf *pool = &keeper->conf->pools[i];
+
+        if (lazy_too || !pool->lazy) {
+            count += descriptors_of(pool, keeper->branches_most,
+                                    keeper_cgroup_is_used(&keeper->cgroup));
+        }
     }
     return count;
 }
 
 /* Descriptors for everything that the set-up allows; where the hard limit
  * grants less, fewer connections are accepted, and fewer branches planned,
- * rather than jobs lost. */
+ * rather than jobs lost. Not all lazy pools need be in use at the same time. */
 static int size_descriptors(struct keeper *keeper)
 {
     rlim_t jobs;
@@ -279,10 +282,20 @@ static int size_descriptors(struct keeper *keeper)
         return -errno;
     }
     keeper->branches_most = PLAN_MOST_BRANCHES;
-    jobs = count_descriptors(keeper);
+    jobs = count_descriptors(keeper, true);
     while (keeper->branches_most > 1 && limit.rlim_max < jobs + FDS_FIXED) {
         keeper->branches_most--;
-        jobs = count_descriptors(keeper);
+        jobs = count_descriptors(keeper, true);
+    }
+    if (limit.rlim_max < jobs + FDS_FIXED
+        && count_descriptors(keeper, false) + FDS_FIXED <= limit.rlim_max) {
+        log_line(LOG_LEVEL_WARNING, 327,
+                 "at most %llu descriptors are allowed, all pools at the same"
+                 " time would need %llu: raise RLIMIT_NOFILE, put tenants into"
+                 " one pool or lower the concurrency",
+                 (unsigned long long)limit.rlim_max,
+                 (unsigned long long)(jobs + FDS_FIXED));
+        jobs = limit.rlim_max - FDS_FIXED;
     }
     limit.rlim_cur = jobs + MAX_CONNECTIONS;
     if (limit.rlim_cur > limit.rlim_max) {

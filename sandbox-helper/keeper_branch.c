@@ -3,7 +3,8 @@
  * Which branches of a pool are alive, and whose job a run gets. Runs in the
  * keeper.
  *
- * The first branch is started with the keeper and makes the pool ready; those
+ * The first branch is started with the keeper, or where the pool is lazy by
+ * the first run, and makes the pool ready; those
  * with several groups follow one after the other; one that is for a single
  * module waits for the first run that seems to need it, which is served by
  * another branch meanwhile.
@@ -119,7 +120,10 @@ int keeper_branches_open(struct keeper_pool *pool, size_t most)
         keeper_jobs_open(branch);
         keeper_zygotes_open(branch);
     }
-    if (rv == 0) {
+    if (rv == 0 && conf->lazy) {
+        pool->branches[0].resting = true;
+    }
+    else if (rv == 0) {
         start(&pool->branches[0]);
     }
     return rv;

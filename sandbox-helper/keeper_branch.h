@@ -27,7 +27,8 @@ struct keeper_branch
     bool begun;    /* it was started at any time */
     size_t waiters; /* runs that found no job of it ready, in one pass */
     bool started;  /* it has a zygote, or one comes as soon as it can */
-    bool resting;  /* it was let go, and no job of it was ready since */
+    bool resting;  /* it was let go, or is of a lazy pool, and no job of
+                   * it was ready since */
     struct event idle;
     uint64_t used_us; /* when a run of it began or ended; 0: since it is up */
 };

@@ -302,7 +302,8 @@ static bool on_run(struct keeper_conn *conn)
     }
     run->pool = keeper_find_pool(conn->keeper, name->data, name->size);
     if (run->pool == NULL) {
-        keeper_run_finish(run, PXW_BROKEN, "the helper has no such pool");
+        /* It went with a restart, which the one who asks has begun before. */
+        keeper_run_finish(run, PXW_LOST, "the helper has no such pool");
         return false;
     }
     look_for_go(conn);

@@ -52,7 +52,8 @@ void keeper_status_write(const struct keeper *keeper,
     for (size_t i = 0; i < keeper->pool_count; i++) {
         const struct keeper_pool *pool = &keeper->pools[i];
 
-        ready = ready && keeper_branches_can_serve(pool);
+        /* A lazy one may never be asked, and then says nothing. */
+        ready = ready && (pool->conf->lazy || keeper_branches_can_serve(pool));
         hopeless = hopeless || keeper_zygotes_hopeless(pool);
         /* The least that any pool has; one that never was up says nothing. */
         if (pool->isolation.reached != LEVEL_NONE

@@ -210,6 +210,9 @@ int keeper_zygote_warm(int channel, const struct pool_conf *conf,
     if (preload != NULL) {
         pxw_put_bytes(&frame, PXW_F_PRELOAD, preload, preload_size);
     }
+    if (conf->env != NULL) {
+        pxw_put_bytes(&frame, PXW_F_ENV, conf->env, conf->env_size);
+    }
     error = pxw_end(&frame);
     return error == 0 ? fdio_send(channel, frame.data, frame.size, NULL, 0)
                       : error;

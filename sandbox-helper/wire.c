@@ -18,6 +18,7 @@ enum kind
     KIND_TOKEN,
     KIND_NAME,   /* 1..PXW_NAME_MAX bytes, no NUL, no control characters */
     KIND_LIST,   /* up to PXW_LIST_MAX, no NUL */
+    KIND_ENV,    /* up to PXW_ENV_MAX, no NUL */
     KIND_TEXT,   /* up to PXW_TEXT_MAX, no NUL */
     KIND_LINE,   /* up to PXW_BLOB_MAX, no NUL */
     KIND_BLOB,   /* up to PXW_BLOB_MAX */
@@ -71,6 +72,8 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_RECYCLE_RUNS] = KIND_U32,
     [PXW_F_RECYCLE_MS] = KIND_U32,
     [PXW_F_PROCESSES] = KIND_U32,
+    [PXW_F_LAZY] = KIND_U32,
+    [PXW_F_ENV] = KIND_ENV,
     [PXW_F_JOB] = KIND_U64,
     [PXW_F_PID] = KIND_U32,
     [PXW_F_ERROR] = KIND_U32,
@@ -136,7 +139,7 @@ static const struct rule rules[] = {
       .may = { PXW_F_POOL_DEF }, .many = PXW_F_POOL_DEF },
     { .type = PXW_WARM, .max_body = PACKET,
       .must = { PXW_F_SLOTS, PXW_F_MEMORY },
-      .may = { PXW_F_PRELOAD, PXW_F_LEVEL, PXW_F_PROCESSES } },
+      .may = { PXW_F_ENV, PXW_F_PRELOAD, PXW_F_LEVEL, PXW_F_PROCESSES } },
     { .type = PXW_WARMED, .max_body = SMALL,
       .must = { PXW_F_PYTHON, PXW_F_LEVEL }, .may = { PXW_F_MEMORY } },
     { .type = PXW_FORK, .max_body = SMALL, .must = { PXW_F_JOB } },
@@ -163,9 +166,9 @@ static const struct rule pool_rule = {
     .must = { PXW_F_POOL, PXW_F_CONCURRENCY, PXW_F_QUEUE, PXW_F_QUEUE_MS,
               PXW_F_WALL_MS, PXW_F_CPU_MS, PXW_F_MEMORY, PXW_F_OUTPUT,
               PXW_F_FILES, PXW_F_THREADS },
-    .may = { PXW_F_PRELOAD, PXW_F_LEVEL, PXW_F_RECYCLE_RUNS,
-             PXW_F_RECYCLE_MS, PXW_F_PROCESSES, PXW_F_TENANT_CONCURRENCY,
-             PXW_F_TENANT_QUEUE, PXW_F_IDLE_MS },
+    .may = { PXW_F_LAZY, PXW_F_ENV, PXW_F_PRELOAD, PXW_F_LEVEL,
+             PXW_F_RECYCLE_RUNS, PXW_F_RECYCLE_MS, PXW_F_PROCESSES,
+             PXW_F_TENANT_CONCURRENCY, PXW_F_TENANT_QUEUE, PXW_F_IDLE_MS },
 };
 
 /* The inside of PXW_F_POOL_IS. */
@@ -271,6 +274,8 @@ static bool fits_kind(const struct pxw_field *field)
         return is_name(field);
     case KIND_LIST:
         return field->size <= PXW_LIST_MAX && !has_nul(field);
+    case KIND_ENV:
+        return field->size <= PXW_ENV_MAX && !has_nul(field);
     case KIND_TEXT:
         return field->size <= PXW_TEXT_MAX && !has_nul(field);
     case KIND_LINE:

@@ -91,6 +91,8 @@
 #define PXW_TEXT_MAX 4096
 /* A list of names, one a line. */
 #define PXW_LIST_MAX (64u << 10)
+/* Variables of the environment, one a line; fits beside a list. */
+#define PXW_ENV_MAX (4u << 10)
 /* Source, stdin, arguments: bounded by the largest request body (below). */
 #define PXW_BLOB_MAX (64u << 20)
 /* Captured output per stream, and a result. */
@@ -184,6 +186,10 @@ enum pxw_tag
     PXW_F_RECYCLE_MS = 47,   /* u32: … or so long; 0 or absent: never */
     PXW_F_PROCESSES = 48, /* u32: processes and threads of a run together; 1
                            * or absent: it can start no process */
+
+    PXW_F_LAZY = 36,      /* u32: 1: the pool's zygotes wait for its first run */
+    PXW_F_ENV = 49,       /* list of NAME=value, up to PXW_ENV_MAX: variables
+                           * of the scripts' environment */
 
     /* fork channel */
     PXW_F_JOB = 50,       /* u64: the keeper's number for a job */

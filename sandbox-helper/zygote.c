@@ -329,6 +329,30 @@ static struct jail jail_or_die(const struct pxw_message *warm)
     return jail;
 }
 
+/* Before CPython reads the environment, and long after the loader has: what
+ * names would mean something to it was refused by the configuration. */
+static void set_environment_or_die(const struct pxw_field *list)
+{
+    const char *at = (const char *)list->data;
+    const char *end = at + list->size;
+
+    while (at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        char *line = strndup(at, (size_t)((stop == NULL ? end : stop) - at));
+        char *value = line == NULL ? NULL : strchr(line, '=');
+
+        if (value == NULL || value == line) {
+            die("understand a variable of the environment", -EINVAL);
+        }
+        *value = '\0';
+        if (setenv(line, value + 1, 1) != 0) {
+            die("set a variable of the environment", -errno);
+        }
+        free(line);
+        at = stop == NULL ? end : stop + 1;
+    }
+}
+
 int main(void)
 {
     struct pxw_message warm;
@@ -359,6 +383,9 @@ int main(void)
     rv = zygote_jobs_prepare(pxw_u32(&warm, PXW_F_SLOTS, 0), &jail, &reason);
     if (rv != 0) {
         die(reason, rv);
+    }
+    if (pxw_has(&warm, PXW_F_ENV)) {
+        set_environment_or_die(&warm.field[PXW_F_ENV]);
     }
     if (py_runtime_start(&reason) != 0) {
         log_line(LOG_LEVEL_ERROR, 452, "cannot start Python: %s", reason);
