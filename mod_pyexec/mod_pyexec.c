@@ -6,11 +6,15 @@
 
 #include "pyexec_check.h"
 #include "pyexec_child.h"
+#include "pyexec_commands.h"
 #include "pyexec_config.h"
+#include "pyexec_dump.h"
 #include "pyexec_handler.h"
 #include "pyexec_helper.h"
 #include "pyexec_metrics.h"
 #include "pyexec_openapi.h"
+#include "pyexec_places.h"
+#include "pyexec_pools.h"
 #include "pyexec_reply.h"
 #include "pyexec_status.h"
 
@@ -25,8 +29,10 @@
 static void register_hooks(apr_pool_t *pool)
 {
     (void)pool; /* the callback's signature */
-    ap_hook_pre_config(pyexec_config_reset, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_pre_config(pyexec_places_reset, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_pre_config(pyexec_pools_reset, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(pyexec_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_test_config(pyexec_dump, NULL, NULL, APR_HOOK_MIDDLE);
     /* Last: a daemon that another module forks without exec (mod_cgid) would
      * keep the lifeline open, and with it the helper of a dead httpd. */
     ap_hook_post_config(pyexec_helper_post_config, NULL, NULL,
@@ -51,6 +57,6 @@ module AP_MODULE_DECLARE_DATA pyexec_module = {
     .create_dir_config = pyexec_config_create_place,
     .merge_dir_config = pyexec_config_merge_place,
     .create_server_config = pyexec_config_create_global,
-    .cmds = pyexec_config_commands,
+    .cmds = pyexec_commands,
     .register_hooks = register_hooks,
 };

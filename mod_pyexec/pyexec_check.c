@@ -7,10 +7,16 @@
 #include "pyexec_check.h"
 
 #include "pyexec_config.h"
+#include "pyexec_helper.h"
+#include "pyexec_places.h"
+#include "pyexec_policy.h"
+#include "pyexec_pools.h"
 #include "pyexec_socket.h"
 #include "pyexec_spawn.h"
 #include "pyexec_workers.h"
 
+#include <apr_hash.h>
+#include <apr_strings.h>
 #include <errno.h>
 #include <http_log.h>
 #include <string.h>
@@ -91,7 +97,7 @@ static int is_socket_bad(server_rec *s, apr_pool_t *pool)
 static void warn_nameless(server_rec *main_server)
 {
     for (server_rec *s = main_server->next; s != NULL; s = s->next) {
-        if (pyexec_config_engine_reaches(s)
+        if (pyexec_places_engine_reaches(s)
             && pyexec_config_place(s->lookup_defaults).tenant == NULL
             && (s->server_hostname == NULL
                 || s->server_hostname == main_server->server_hostname)) {
@@ -105,21 +111,200 @@ static void warn_nameless(server_rec *main_server)
     }
 }
 
+typedef struct looks_t
+{
+    apr_pool_t *pool;
+    server_rec *main_server;
+    apr_hash_t *told;    /* a value that reaches many hosts is told once */
+    apr_hash_t *first;   /* of a name and section: the first such view */
+    int bad;
+} looks_t;
+
+static int is_news(looks_t *looks, const char *what)
+{
+    int news = apr_hash_get(looks->told, what, APR_HASH_KEY_STRING) == NULL;
+
+    apr_hash_set(looks->told, what, APR_HASH_KEY_STRING, "");
+    return news;
+}
+
+static void check_pool(const pyexec_view_t *view, looks_t *looks)
+{
+    const pyexec_place_t *place = &view->merged;
+
+    if (place->pool != NULL && pyexec_pools_named(place->pool) == NULL
+        && is_news(looks, place->from.pool)) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0,
+                     looks->main_server, PYXNO(0011) "%s: PyExecPool: there is "
+                     "no <PyExecPool %s>", place->from.pool, place->pool);
+        looks->bad = 1;
+    }
+    if (place->engine == 1 && place->pool == NULL && place->tenant != NULL
+        && place->tenant->expression != NULL
+        && is_news(looks, place->from.tenant)) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0,
+                     looks->main_server, PYXNO(0012) "%s: PyExecTenant: the "
+                     "tenants of an expression are not known before they ask, "
+                     "and %s names no pool for them: see PyExecPool",
+                     place->from.tenant,
+                     view->section == NULL ? view->where : view->section);
+        looks->bad = 1;
+    }
+}
+
+static void warn_above(looks_t *looks, const char *wish, const char *wish_from,
+                       const char *ceiling, const char *ceiling_from)
+{
+    const char *line = apr_psprintf(looks->pool, "%s: %s is more than %s (%s) "
+                                    "and held down to it", wish_from, wish,
+                                    ceiling, ceiling_from);
+
+    if (is_news(looks, line)) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0,
+                     looks->main_server, PYXNO(0013) "%s", line);
+    }
+}
+
+static void check_ceilings(const pyexec_view_t *view, looks_t *looks)
+{
+    const pyexec_place_t *place = &view->merged;
+    const char *wish = NULL;
+
+#define NAME(scope, kind, field, name, value, least, most, help)           \
+    static const char wish_##field[] = name;
+    PYEXEC_WISH_DIRECTIVES(NAME)
+#undef NAME
+#define ABOVE(scope, kind, field, name, value, least, most, help)          \
+    wish = wish_##field;                                                   \
+    if (place->ceiling.field != PYEXEC_UNSET                               \
+        && place->field > place->ceiling.field) {                          \
+        warn_above(looks, wish, place->from.field, name,                   \
+                   place->ceiling_from.field);                             \
+    }
+    PYEXEC_CEILING_DIRECTIVES(ABOVE)
+#undef ABOVE
+    /* Not all wishes have one. */
+    (void)wish_policy;
+    (void)wish_imports;
+    (void)wish_forbid;
+}
+
+static int is_same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static const char *words_of(const pyexec_imports_t *imports)
+{
+    return imports == NULL ? NULL : imports->words;
+}
+
+/* The directive in which they differ, or NULL. */
+static const char *find_difference(const pyexec_place_t *a,
+                                   const pyexec_place_t *b)
+{
+    if (!is_same_text(a->pool, b->pool)) {
+        return "PyExecPool";
+    }
+    if (!is_same_text(words_of(a->imports), words_of(b->imports))) {
+        return "PyExecImports";
+    }
+#define COMPARE(scope, kind, field, name, value, least, most, help)        \
+    if (PYEXEC_EMPTY_##kind != NULL_OF_##kind && a->field != b->field) {   \
+        return name;                                                       \
+    }
+#define NULL_OF_FLAG 0
+#define NULL_OF_BYTES 0
+#define NULL_OF_MEBIBYTES 0
+#define NULL_OF_DURATION 0
+#define NULL_OF_PERIOD 0
+#define NULL_OF_FORBID 0
+#define NULL_OF_IMPORTS NULL
+    PYEXEC_WISH_DIRECTIVES(COMPARE)
+#undef COMPARE
+    return NULL;
+}
+
+/* http and https of one site share a name, and should share all the rest. */
+static void check_name(const pyexec_view_t *view, looks_t *looks)
+{
+    const char *key = apr_psprintf(looks->pool, "%s %s",
+                                   view->server->server_hostname == NULL
+                                       ? "" : view->server->server_hostname,
+                                   view->section == NULL ? ""
+                                                         : view->section);
+    const pyexec_view_t *first = apr_hash_get(looks->first, key,
+                                              APR_HASH_KEY_STRING);
+    pyexec_place_t mine;
+    pyexec_place_t its;
+    const char *difference;
+
+    if (view->merged.engine != 1 || view->merged.tenant != NULL) {
+        return;
+    }
+    if (first == NULL) {
+        apr_hash_set(looks->first, key, APR_HASH_KEY_STRING,
+                     apr_pmemdup(looks->pool, view, sizeof(*view)));
+        return;
+    }
+    mine = pyexec_config_place_of(&view->merged);
+    its = pyexec_config_place_of(&first->merged);
+    difference = first->server == view->server ? NULL
+                                               : find_difference(&mine, &its);
+    if (difference != NULL) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0,
+                     looks->main_server, PYXNO(0014) "two virtual hosts are "
+                     "named %s and are one tenant, but differ in %s: %s and "
+                     "%s", view->server->server_hostname, difference,
+                     first->where, view->where);
+    }
+}
+
+static void look(const pyexec_view_t *view, void *data)
+{
+    check_pool(view, data);
+    check_ceilings(view, data);
+    check_name(view, data);
+}
+
+static int are_places_bad(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
+{
+    looks_t looks = { .pool = ptemp, .main_server = s,
+                      .told = apr_hash_make(ptemp),
+                      .first = apr_hash_make(ptemp) };
+    const char *problem = pyexec_pools_list(pconf, ptemp, s);
+
+    if (problem != NULL) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, s,
+                     PYXNO(0015) "%s", problem);
+        looks.bad = 1;
+    }
+    pyexec_places_each(ptemp, s, look, &looks);
+    return looks.bad;
+}
+
 int pyexec_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                  server_rec *s)
 {
     pyexec_global_t global = pyexec_config_global(s);
-    int bad = 0;
+    int bad = are_places_bad(s, pconf, ptemp);
 
-    (void)pconf; /* the hook's signature */
-    (void)plog;
-    if (!pyexec_config_any_engine()) {
-        return OK; /* nothing of ours will run */
+    (void)plog; /* the hook's signature */
+    if (pyexec_places_any_engine()) {
+        bad |= is_program_bad(s, &global);
+        bad |= is_user_bad(s, &global, ptemp);
+        bad |= is_socket_bad(s, ptemp);
+        warn_nameless(s);
+        pyexec_workers_check(s);
     }
-    bad |= is_program_bad(s, &global);
-    bad |= is_user_bad(s, &global, ptemp);
-    bad |= is_socket_bad(s, ptemp);
-    warn_nameless(s);
-    pyexec_workers_check(s);
-    return bad ? HTTP_INTERNAL_SERVER_ERROR : OK;
+    if (!bad) {
+        return OK;
+    }
+    if (!pyexec_helper_refuse()) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_CRIT, 0, s,
+                 PYXNO(0016) "httpd serves everything else with this "
+                 "configuration, but runs no code before it is corrected");
+    return OK;
 }

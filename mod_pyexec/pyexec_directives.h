@@ -5,23 +5,36 @@
  *
  * X(scope, kind, field, name, default, least, most, help)
  *
- *   scope  PLACE   per server, virtual host, Directory, Location; never from
- *                  .htaccess, not even through AllowOverrideList: without
- *                  ceilings a tenant could only loosen with it
- *          GLOBAL  the main server only: there is one helper
+ *   scope  PLACE    per server, virtual host, Directory, Location; never from
+ *                   .htaccess, not even through AllowOverrideList. The inner
+ *                   value holds.
+ *          WISH     the same and in .htaccess (AllowOverride FileInfo). Of the
+ *                   server's own files the inner value holds; what .htaccess
+ *                   files say is kept beside it and only ever tightens: the
+ *                   least of all numbers, On before Off, the intersection of
+ *                   imports, the union of what is forbidden.
+ *          CEILING  as PLACE, but the least of all enclosing values holds. Its
+ *                   field has the name of the wish that it bounds.
+ *          POOL     in <PyExecPool>; outside, in the main server, the default
+ *                   of all pools
+ *          GLOBAL   the main server only: there is one helper
  *   kind   FLAG       On | Off
  *          BYTES      a number of bytes, or with K, M or G
  *          MEBIBYTES  a number of MiB, or with K, M or G; kept in bytes
  *          DURATION   seconds, or with ms, s, min; kept in milliseconds
- *          PERIOD     the same, and 0 for never
+ *          PERIOD     the same, and 0 for never or none
  *          COUNT      a whole number
  *          DIALECT    the name of a dialect
  *          ORIGIN     none | * | scheme://host[:port]
  *          LEVEL      full | restricted
  *          PATH       relative to ServerRoot
  *          ACCOUNT    name | #uid
- *          NAME       text, at most 255 bytes
  *          LIST       names; kept one a line; `none`: empty
+ *          POOLNAME   letters, digits, dots, dashes
+ *          TENANT     text | expr=an expression of httpd's
+ *          IMPORTS    see pyexec_policy.h
+ *          FORBID     see pyexec_policy.h
+ *          ENV        NAME value; each directive adds one
  */
 #ifndef PYEXEC_DIRECTIVES_H
 #define PYEXEC_DIRECTIVES_H
@@ -64,7 +77,10 @@
 /* 0, outside the range: three quarters of ThreadsPerChild. */
 #define PYEXEC_WORKERS_AUTO 0
 
-#define PYEXEC_DIRECTIVES(X)                                                \
+/* No number of a directive. */
+#define PYEXEC_UNSET (-1)
+
+#define PYEXEC_PLACE_DIRECTIVES(X)                                          \
     X(PLACE, FLAG, engine, "PyExecEngine", 0, 0, 1,                         \
       "On: this place may run code; Off (default): 403")                    \
     X(PLACE, FLAG, metrics, "PyExecMetrics", 0, 0, 1,                       \
@@ -73,69 +89,111 @@
     X(PLACE, DIALECT, dialect, "PyExecDialect", "auto", 0, 0,               \
       "the JSON contract spoken here: auto (default), code, main-json, "     \
       "main-object, main-report, run")                                      \
-    X(PLACE, FLAG, policy, "PyExecPolicy", 1, 0, 1,                         \
-      "Off: no check of the source, no list of modules, the sandbox alone "  \
-      "(default On)")                                                       \
-    X(PLACE, BYTES, max_body_bytes, "PyExecMaxBody", 16 * PYEXEC_MIB,       \
-      1, PYEXEC_BODY_MOST_BYTES,                                            \
-      "largest request body in bytes (default 16M)")                        \
-    X(PLACE, DURATION, wall_ms, "PyExecTimeout", 5000,                      \
-      100, PYEXEC_WALL_CEILING_MS,                                          \
-      "wall-clock time of a run (default 5s)")                              \
-    X(PLACE, DURATION, cpu_ms, "PyExecCPUTime", 0,                          \
-      0, PYEXEC_CPU_CEILING_MS,                                             \
-      "CPU time of a run, all its threads together (default 0: one second "  \
-      "more than PyExecTimeout)")                                           \
-    X(PLACE, MEBIBYTES, memory_bytes, "PyExecMemory", 256 * PYEXEC_MIB,     \
-      PYEXEC_MIB, PYEXEC_MEMORY_CEILING_BYTES,                              \
-      "memory of a run in MiB (default 256)")                               \
-    X(PLACE, BYTES, output_bytes, "PyExecOutput", PYEXEC_MIB,               \
-      1, PYEXEC_OUTPUT_CEILING_BYTES,                                       \
-      "bytes kept of each output stream (default 1M)")                      \
+    X(PLACE, POOLNAME, pool, "PyExecPool", NULL, 0, 0,                      \
+      "the <PyExecPool> whose interpreters run this place's code (default: " \
+      "one of its tenant's own)")                                           \
+    X(PLACE, TENANT, tenant, "PyExecTenant", NULL, 0, 0,                    \
+      "whom the runs of this place are counted for: a name, or "             \
+      "expr=expression (default: the virtual host's ServerName)")           \
     X(PLACE, ORIGIN, allow_origin, "PyExecAllowOrigin", "none", 0, 0,       \
-      "which origin a browser may call from: none (default), *, or one")    \
-    X(PLACE, NAME, tenant, "PyExecTenant", NULL, 0, 0,                      \
-      "whom the runs of this place are counted for (default: the virtual "   \
-      "host's ServerName)")                                                 \
+      "which origin a browser may call from: none (default), *, or one")
+
+#define PYEXEC_WISH_DIRECTIVES(X)                                           \
+    X(WISH, FLAG, policy, "PyExecPolicy", 1, 0, 1,                          \
+      "Off: no check of the source, no list of modules, the sandbox alone "  \
+      "(default On); in .htaccess: On wins")                                \
+    X(WISH, IMPORTS, imports, "PyExecImports", NULL, 0, 0,                  \
+      "what may be imported: names, or +name and -name on top of the "       \
+      "dialect's list, or *, or none; in .htaccess: the intersection")      \
+    X(WISH, FORBID, forbid, "PyExecForbid", PYEXEC_UNSET, 0, 0,             \
+      "what is refused: os.system, shell, write, eval, or none, or +name "   \
+      "and -name on top of the dialect's; in .htaccess: the union")         \
+    X(WISH, BYTES, body_bytes, "PyExecBody", 16 * PYEXEC_MIB,               \
+      1, PYEXEC_BODY_MOST_BYTES,                                            \
+      "largest request body in bytes (default 16M); in .htaccess: the least")\
+    X(WISH, DURATION, wall_ms, "PyExecTimeout", 5000,                       \
+      100, PYEXEC_WALL_CEILING_MS,                                          \
+      "wall-clock time of a run (default 5s); in .htaccess: the least")     \
+    X(WISH, PERIOD, cpu_ms, "PyExecCPUTime", 0,                             \
+      100, PYEXEC_CPU_CEILING_MS,                                             \
+      "CPU time of a run, all its threads together (default 0: one second "  \
+      "more than PyExecTimeout); in .htaccess: the least")                  \
+    X(WISH, MEBIBYTES, memory_bytes, "PyExecMemory", 256 * PYEXEC_MIB,      \
+      PYEXEC_MIB, PYEXEC_MEMORY_CEILING_BYTES,                              \
+      "memory of a run in MiB (default 256); in .htaccess: the least")      \
+    X(WISH, BYTES, output_bytes, "PyExecOutput", PYEXEC_MIB,                \
+      1, PYEXEC_OUTPUT_CEILING_BYTES,                                       \
+      "bytes kept of each output stream (default 1M); in .htaccess: the "    \
+      "least")
+
+#define PYEXEC_CEILING_DIRECTIVES(X)                                        \
+    X(CEILING, BYTES, body_bytes, "PyExecMaxBody", PYEXEC_BODY_MOST_BYTES,  \
+      1, PYEXEC_BODY_MOST_BYTES,                                            \
+      "PyExecBody is never more; the least of all enclosing ones holds")    \
+    X(CEILING, DURATION, wall_ms, "PyExecMaxTimeout",                       \
+      PYEXEC_WALL_CEILING_MS, 100, PYEXEC_WALL_CEILING_MS,                  \
+      "PyExecTimeout is never more; the least of all enclosing ones holds") \
+    X(CEILING, DURATION, cpu_ms, "PyExecMaxCPUTime",                        \
+      PYEXEC_CPU_CEILING_MS, 100, PYEXEC_CPU_CEILING_MS,                    \
+      "PyExecCPUTime is never more; the least of all enclosing ones holds") \
+    X(CEILING, MEBIBYTES, memory_bytes, "PyExecMaxMemory",                  \
+      PYEXEC_MEMORY_CEILING_BYTES, PYEXEC_MIB, PYEXEC_MEMORY_CEILING_BYTES, \
+      "PyExecMemory is never more; the least of all enclosing ones holds")  \
+    X(CEILING, BYTES, output_bytes, "PyExecMaxOutput",                      \
+      PYEXEC_OUTPUT_CEILING_BYTES, 1, PYEXEC_OUTPUT_CEILING_BYTES,          \
+      "PyExecOutput is never more; the least of all enclosing ones holds")
+
+#define PYEXEC_POOL_DIRECTIVES(X)                                           \
+    X(POOL, COUNT, concurrency, "PyExecConcurrency",                        \
+      PYEXEC_CONCURRENCY_AUTO, 1, PYEXEC_CONCURRENCY_CEILING,                 \
+      "runs of a pool at the same time (default: processors online)")       \
+    X(POOL, COUNT, queue, "PyExecMaxQueue", 128, 0, 65535,                  \
+      "runs that may wait for a free place (default 128)")                  \
+    X(POOL, DURATION, queue_ms, "PyExecQueueTimeout", 10000, 100, 300000,   \
+      "how long a run may wait for a free place (default 10s)")             \
+    X(POOL, COUNT, tenant_concurrency, "PyExecTenantConcurrency", 0,        \
+      0, PYEXEC_CONCURRENCY_CEILING,                                        \
+      "runs of one tenant at the same time (default 0: no cap of its own)") \
+    X(POOL, COUNT, tenant_queue, "PyExecTenantQueue", 0, 0, 65535,          \
+      "runs of one tenant that may wait (default 0: no cap of its own)")    \
+    X(POOL, LEVEL, isolation, "PyExecIsolation", "full", 0, 0,              \
+      "the least isolation that runs are served with: full (default), or "   \
+      "restricted where the kernel has no user namespaces")                 \
+    X(POOL, COUNT, processes, "PyExecProcesses", 1, 1, 64,                  \
+      "processes of a run, its threads included (default 1: a run cannot "   \
+      "start any); more needs isolation full")                              \
+    X(POOL, COUNT, recycle_runs, "PyExecRecycle", 5000, 0, 1000000,         \
+      "runs after which the warm interpreter is replaced (default 5000); "   \
+      "0: never")                                                           \
+    X(POOL, PERIOD, recycle_ms, "PyExecRecycleAfter", 3600000,              \
+      100, 86400000,                                                         \
+      "time after which it is replaced (default 1 hour); 0: never")         \
+    X(POOL, PERIOD, idle_ms, "PyExecIdle", 0, 1000, 86400000,               \
+      "time without a run after which it is ended until the next one "       \
+      "(default 0: never)")                                                 \
+    X(POOL, LIST, preload, "PyExecPreload", PYEXEC_DEFAULT_MODULES, 0, 0,   \
+      "modules loaded before the first run (default: those of the code "    \
+      "contract); none: no module")                                         \
+    X(POOL, ENV, env, "PyExecEnv", NULL, 0, 0,                              \
+      "NAME value: a variable of the scripts' environment")
+
+#define PYEXEC_GLOBAL_DIRECTIVES(X)                                         \
     X(GLOBAL, PATH, helper_program, "PyExecHelperProgram",                  \
       PYEXEC_HELPER_PROGRAM, 0, 0,                                          \
       "the helper that httpd starts")                                       \
     X(GLOBAL, ACCOUNT, helper_user, "PyExecHelperUser", NULL, 0, 0,         \
       "user that the helper runs as, name or #uid (default pyexec if there "\
       "is one, else httpd's User)")                                         \
-    X(GLOBAL, COUNT, concurrency, "PyExecConcurrency",                      \
-      PYEXEC_CONCURRENCY_AUTO, 1, PYEXEC_CONCURRENCY_CEILING,               \
-      "runs at the same time (default: processors online)")                 \
-    X(GLOBAL, COUNT, queue, "PyExecMaxQueue", 128, 0, 65535,                \
-      "runs that may wait for a free place (default 128)")                  \
     X(GLOBAL, COUNT, workers, "PyExecMaxWorkers", PYEXEC_WORKERS_AUTO,      \
       1, 65535,                                                             \
       "threads of each httpd child that runs may hold, going on or waiting "\
-      "(default: three quarters of ThreadsPerChild)")                       \
-    X(GLOBAL, DURATION, queue_ms, "PyExecQueueTimeout", 10000, 100, 300000, \
-      "how long a run may wait for a free place (default 10s)")             \
-    X(GLOBAL, COUNT, tenant_concurrency, "PyExecTenantConcurrency", 0,      \
-      0, PYEXEC_CONCURRENCY_CEILING,                                        \
-      "runs of one tenant at the same time (default 0: no cap of its own)") \
-    X(GLOBAL, COUNT, tenant_queue, "PyExecTenantQueue", 0, 0, 65535,        \
-      "runs of one tenant that may wait (default 0: no cap of its own)")    \
-    X(GLOBAL, LEVEL, isolation, "PyExecIsolation", "full", 0, 0,            \
-      "the least isolation that runs are served with: full (default), or "   \
-      "restricted where the kernel has no user namespaces")                 \
-    X(GLOBAL, COUNT, processes, "PyExecProcesses", 1, 1, 64,                \
-      "processes of a run, its threads included (default 1: a run cannot "   \
-      "start any); more needs isolation full")                              \
-    X(GLOBAL, COUNT, recycle_runs, "PyExecRecycle", 5000, 0, 1000000,       \
-      "runs after which the warm interpreter is replaced (default 5000); "   \
-      "0: never")                                                           \
-    X(GLOBAL, PERIOD, recycle_ms, "PyExecRecycleAfter", 3600000,            \
-      100, 86400000,                                                        \
-      "time after which it is replaced (default 1 hour); 0: never")         \
-    X(GLOBAL, PERIOD, idle_ms, "PyExecIdle", 0, 1000, 86400000,             \
-      "time without a run after which it is ended until the next one "       \
-      "(default 0: never)")                                                 \
-    X(GLOBAL, LIST, preload, "PyExecPreload", PYEXEC_DEFAULT_MODULES, 0, 0, \
-      "modules loaded before the first run (default: those of the code "    \
-      "contract); none: no module")
+      "(default: three quarters of ThreadsPerChild)")
+
+#define PYEXEC_DIRECTIVES(X)                                                \
+    PYEXEC_PLACE_DIRECTIVES(X)                                              \
+    PYEXEC_WISH_DIRECTIVES(X)                                               \
+    PYEXEC_CEILING_DIRECTIVES(X)                                            \
+    PYEXEC_POOL_DIRECTIVES(X)                                               \
+    PYEXEC_GLOBAL_DIRECTIVES(X)
 
 #endif

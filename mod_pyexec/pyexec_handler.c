@@ -4,6 +4,8 @@
  *
  *   admit    Is this a place that runs code, and a request that could be
  *            code? Nothing of the body is read. Refusals: 403, 404, 405, 415.
+ *   assign   The tenant, and the pool of interpreters that is for it: 503 where
+ *            there is none.
  *   receive  The body, bounded (413); JSON, or a form where the place's dialect
  *            takes forms (400); the dialect decodes it into a job (400, 403);
  *            the job becomes one RUN frame. After that body and JSON are given
@@ -27,6 +29,8 @@
 #include "pyexec_dialect.h"
 #include "pyexec_form.h"
 #include "pyexec_notes.h"
+#include "pyexec_policy.h"
+#include "pyexec_pools.h"
 #include "pyexec_reply.h"
 #include "pyexec_workers.h"
 
@@ -50,9 +54,9 @@ typedef struct task_t
 {
     request_rec *r;
     const char *id;         /* of the run, in both logs */
-    const char *tenant;     /* NULL: it has no name */
+    const char *tenant;     /* NULL: its expression gave no name */
     pyexec_place_t place;
-    pyexec_global_t global;
+    const pyexec_pool_t *pool;
     pyexec_limits_t limits;
     int is_form;            /* set by admit */
     pyexec_asked_t asked;   /* of the job; set by receive */
@@ -119,6 +123,30 @@ static int admit(task_t *task)
     return NEXT;
 }
 
+/* Whose run it is, and which interpreters are for it. A tenant that was not
+ * known when httpd started has none, and gets no other's. */
+static int assign(task_t *task)
+{
+    request_rec *r = task->r;
+    const char *name = NULL;
+
+    if (task->tenant != NULL) {
+        name = pyexec_pools_name(r->pool, &task->place, task->tenant);
+        task->pool = pyexec_pools_find(name);
+    }
+    if (task->pool != NULL) {
+        return NEXT;
+    }
+    pyexec_body_leave_unread(r);
+    task->outcome = PXW_ABSENT;
+    pyexec_notes_outcome(r, pxw_outcome_name(task->outcome));
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, PYXNO(0213) "no run %s: %s%s",
+                  task->id, name == NULL ? "the expression of PyExecTenant gives no name"
+                               : "there is no pool ",
+                  name == NULL ? "" : ap_escape_logitem(r->pool, name));
+    return pyexec_reply_failure(r, task->outcome);
+}
+
 static void set_limits(task_t *task, const pyexec_job_t *job)
 {
     pyexec_limits_t *limits = &task->limits;
@@ -132,21 +160,13 @@ static void set_limits(task_t *task, const pyexec_job_t *job)
     limits->cpu_ms = task->place.cpu_ms > 0
                          ? (apr_uint32_t)task->place.cpu_ms
                          : limits->wall_ms + 1000;
+    if (limits->cpu_ms > task->place.ceiling.cpu_ms) {
+        limits->cpu_ms = (apr_uint32_t)task->place.ceiling.cpu_ms;
+    }
     limits->memory_bytes = (apr_uint64_t)task->place.memory_bytes;
     limits->output_bytes = (apr_uint32_t)task->place.output_bytes;
     limits->files = PYEXEC_RUN_FILES;
     limits->threads = PYEXEC_RUN_THREADS;
-}
-
-/* Of the configuration alone: the Host header is the client's to choose. */
-static const char *find_tenant(const pyexec_place_t *place,
-                               const server_rec *s)
-{
-    const char *name = place->tenant != NULL ? place->tenant
-                                             : s->server_hostname;
-    apr_size_t size = name == NULL ? 0 : strlen(name);
-
-    return size > 0 && size <= PXW_NAME_MAX ? name : NULL;
 }
 
 static apr_status_t free_frame(void *data)
@@ -158,14 +178,15 @@ static apr_status_t free_frame(void *data)
 static void put_policy(task_t *task, const pyexec_dialect_t *dialect)
 {
     struct pxw_writer *frame = &task->frame;
-    int policy = task->place.policy != 0;
+    pyexec_policy_t policy = pyexec_policy_of(task->r->pool, &task->place,
+                                              dialect);
 
-    pxw_put_u32(frame, PXW_F_FORBID, policy ? dialect->forbid : 0);
-    if (policy && dialect->imports != NULL) {
-        pxw_put_str(frame, PXW_F_IMPORTS, dialect->imports);
+    pxw_put_u32(frame, PXW_F_FORBID, policy.forbid);
+    if (policy.imports != NULL) {
+        pxw_put_str(frame, PXW_F_IMPORTS, policy.imports);
     }
-    if (policy && dialect->deny != NULL) {
-        pxw_put_str(frame, PXW_F_DENY, dialect->deny);
+    if (policy.deny != NULL) {
+        pxw_put_str(frame, PXW_F_DENY, policy.deny);
     }
 }
 
@@ -214,8 +235,8 @@ static int build_frame(task_t *task, const pyexec_job_t *job)
     apr_pool_cleanup_register(task->r->pool, frame, free_frame,
                               apr_pool_cleanup_null);
     pxw_begin(frame, PXW_RUN);
-    pxw_put_str(frame, PXW_F_POOL, PYEXEC_POOL_NAME);
-    if (task->tenant != NULL) {
+    pxw_put_str(frame, PXW_F_POOL, task->pool->name);
+    if (task->tenant[0] != '\0') {
         pxw_put_str(frame, PXW_F_TENANT, task->tenant);
     }
     put_policy(task, job->asked.dialect);
@@ -251,7 +272,7 @@ static int read_into(task_t *task, apr_pool_t *pool)
     pyexec_job_t job = { .asked.dialect = task->place.dialect };
     pyexec_decode_e decoded = PYEXEC_INVALID;
     const char *problem;
-    int status = pyexec_body_read(r, task->place.max_body_bytes, body);
+    int status = pyexec_body_read(r, task->place.body_bytes, body);
 
     if (status == AP_FILTER_ERROR) {
         return status;
@@ -331,7 +352,7 @@ static int give_up(task_t *task, pyexec_client_end_e end)
 static int run(task_t *task)
 {
     request_rec *r = task->r;
-    apr_int64_t deadline_ms = task->global.queue_ms + task->place.wall_ms
+    apr_int64_t deadline_ms = task->pool->queue_ms + task->place.wall_ms
                               + DEADLINE_SLACK_MS;
     pyexec_client_end_e end = PYEXEC_NOT_BEGUN;
     int error = 0;
@@ -413,7 +434,7 @@ static int answer(task_t *task)
 
 int pyexec_handler_run(request_rec *r)
 {
-    static int (*const stages[])(task_t *) = { admit, receive, run, answer };
+    static int (*const stages[])(task_t *) = { admit, assign, receive, run, answer };
     task_t *task;
     int status = NEXT;
 
@@ -423,8 +444,7 @@ int pyexec_handler_run(request_rec *r)
     task = apr_pcalloc(r->pool, sizeof(*task)); /* a cleanup points into it */
     task->r = r;
     task->place = pyexec_config_place(r->per_dir_config);
-    task->global = pyexec_config_global(ap_server_conf);
-    task->tenant = find_tenant(&task->place, r->server);
+    task->tenant = pyexec_pools_tenant(r, &task->place, r->server);
     task->id = pyexec_notes_begin(r, task->tenant);
     pyexec_reply_allow_origin(r, &task->place);
     for (size_t i = 0; status == NEXT; i++) {

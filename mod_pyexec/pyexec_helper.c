@@ -18,6 +18,7 @@
 #include "pyexec_child.h"
 #include "pyexec_config.h"
 #include "pyexec_json.h"
+#include "pyexec_places.h"
 #include "pyexec_socket.h"
 #include "pyexec_spawn.h"
 
@@ -78,6 +79,7 @@ static retained_t *retained;
 static apr_pool_t *config_pool;
 static server_rec *main_server;
 static int wanted;
+static int refused; /* the configuration has mistakes */
 
 static void start(void);
 
@@ -340,7 +342,8 @@ static void remember(apr_pool_t *pconf, server_rec *s)
 {
     config_pool = pconf;
     main_server = s;
-    wanted = pyexec_config_any_engine();
+    wanted = pyexec_places_any_engine() && !refused;
+    refused = 0;
     retained = ap_retained_data_get(RETAINED);
     if (retained == NULL) {
         retained = ap_retained_data_create(RETAINED, sizeof(*retained));
@@ -351,6 +354,13 @@ static void remember(apr_pool_t *pconf, server_rec *s)
             retained->slots[i].lifeline = -1;
         }
     }
+}
+
+/* A restart, unlike the start and -t, has something to lose: httpd itself. */
+int pyexec_helper_refuse(void)
+{
+    refused = ap_retained_data_get(RETAINED) != NULL;
+    return refused;
 }
 
 int pyexec_helper_post_config(apr_pool_t *pconf, apr_pool_t *plog,

@@ -37,7 +37,8 @@ const char *pyexec_notes_begin(request_rec *r, const char *tenant)
     const char *id = make_id(r);
 
     apr_table_setn(r->notes, "pyexec-run", id);
-    apr_table_setn(r->notes, "pyexec-tenant", tenant == NULL ? "-" : tenant);
+    apr_table_setn(r->notes, "pyexec-tenant",
+                   tenant == NULL || tenant[0] == '\0' ? "-" : tenant);
     for (apr_size_t i = 0; i < TIMES; i++) {
         apr_table_setn(r->notes, times[i].note, "0");
     }

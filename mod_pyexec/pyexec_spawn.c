@@ -7,6 +7,8 @@
  */
 #include "pyexec_spawn.h"
 
+#include "pyexec_pools.h"
+
 #include <apr_strings.h>
 #include <apr_user.h>
 #include <errno.h>
@@ -72,48 +74,58 @@ const char *pyexec_spawn_identity(apr_pool_t *pool,
     return NULL;
 }
 
-apr_uint32_t pyexec_spawn_concurrency(const pyexec_global_t *global)
+apr_uint32_t pyexec_spawn_concurrency(const pyexec_pool_t *pool)
 {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
 
-    if (global->concurrency != PYEXEC_CONCURRENCY_AUTO) {
-        return (apr_uint32_t)global->concurrency;
+    if (pool->concurrency != PYEXEC_CONCURRENCY_AUTO) {
+        return (apr_uint32_t)pool->concurrency;
     }
-    if (online > PYEXEC_CONCURRENCY_CEILING) {
-        return PYEXEC_CONCURRENCY_CEILING;
-    }
-    return online < 1 ? 1 : (apr_uint32_t)online;
+    return online < 1 ? 1
+           : online > PYEXEC_CONCURRENCY_CEILING ? PYEXEC_CONCURRENCY_CEILING
+                                                 : (apr_uint32_t)online;
 }
 
-static int build_setup(struct pxw_writer *frame, const pyexec_spawn_t *spawn)
+static void put_pool(struct pxw_writer *frame, const pyexec_pool_t *pool)
 {
-    const pyexec_global_t *global = spawn->global;
-    size_t pool;
+    size_t open = pxw_put_open(frame, PXW_F_POOL_DEF);
 
-    pxw_begin(frame, PXW_SETUP);
-    pxw_put_bytes(frame, PXW_F_TOKEN, spawn->token, PXW_TOKEN_BYTES);
-    pool = pxw_put_open(frame, PXW_F_POOL_DEF);
-    pxw_put_str(frame, PXW_F_POOL, PYEXEC_POOL_NAME);
-    pxw_put_u32(frame, PXW_F_CONCURRENCY,
-                pyexec_spawn_concurrency(global));
-    pxw_put_u32(frame, PXW_F_QUEUE, (uint32_t)global->queue);
-    pxw_put_u32(frame, PXW_F_QUEUE_MS, (uint32_t)global->queue_ms);
+    pxw_put_str(frame, PXW_F_POOL, pool->name);
+    pxw_put_u32(frame, PXW_F_LAZY, (uint32_t)pool->lazy);
+    pxw_put_u32(frame, PXW_F_CONCURRENCY, pyexec_spawn_concurrency(pool));
+    pxw_put_u32(frame, PXW_F_QUEUE, (uint32_t)pool->queue);
+    pxw_put_u32(frame, PXW_F_QUEUE_MS, (uint32_t)pool->queue_ms);
     pxw_put_u32(frame, PXW_F_TENANT_CONCURRENCY,
-                (uint32_t)global->tenant_concurrency);
-    pxw_put_u32(frame, PXW_F_TENANT_QUEUE, (uint32_t)global->tenant_queue);
+                (uint32_t)pool->tenant_concurrency);
+    pxw_put_u32(frame, PXW_F_TENANT_QUEUE, (uint32_t)pool->tenant_queue);
     pxw_put_u32(frame, PXW_F_WALL_MS, (uint32_t)PYEXEC_WALL_CEILING_MS);
     pxw_put_u32(frame, PXW_F_CPU_MS, (uint32_t)PYEXEC_CPU_CEILING_MS);
     pxw_put_u64(frame, PXW_F_MEMORY, (uint64_t)PYEXEC_MEMORY_CEILING_BYTES);
     pxw_put_u32(frame, PXW_F_OUTPUT, (uint32_t)PYEXEC_OUTPUT_CEILING_BYTES);
     pxw_put_u32(frame, PXW_F_FILES, PYEXEC_FILES_CEILING);
     pxw_put_u32(frame, PXW_F_THREADS, PYEXEC_THREADS_CEILING);
-    pxw_put_str(frame, PXW_F_LEVEL, global->isolation);
-    pxw_put_u32(frame, PXW_F_PROCESSES, (uint32_t)global->processes);
-    pxw_put_u32(frame, PXW_F_RECYCLE_RUNS, (uint32_t)global->recycle_runs);
-    pxw_put_u32(frame, PXW_F_RECYCLE_MS, (uint32_t)global->recycle_ms);
-    pxw_put_u32(frame, PXW_F_IDLE_MS, (uint32_t)global->idle_ms);
-    pxw_put_str(frame, PXW_F_PRELOAD, global->preload);
-    pxw_put_close(frame, pool);
+    pxw_put_str(frame, PXW_F_LEVEL, pool->isolation);
+    pxw_put_u32(frame, PXW_F_PROCESSES, (uint32_t)pool->processes);
+    pxw_put_u32(frame, PXW_F_RECYCLE_RUNS, (uint32_t)pool->recycle_runs);
+    pxw_put_u32(frame, PXW_F_RECYCLE_MS, (uint32_t)pool->recycle_ms);
+    pxw_put_u32(frame, PXW_F_IDLE_MS, (uint32_t)pool->idle_ms);
+    pxw_put_str(frame, PXW_F_PRELOAD, pool->preload);
+    if (pool->env != NULL) {
+        pxw_put_str(frame, PXW_F_ENV, pool->env);
+    }
+    pxw_put_close(frame, open);
+}
+
+static int build_setup(struct pxw_writer *frame, const pyexec_spawn_t *spawn)
+{
+    int count = 0;
+    const pyexec_pool_t *const *pools = pyexec_pools_all(&count);
+
+    pxw_begin(frame, PXW_SETUP);
+    pxw_put_bytes(frame, PXW_F_TOKEN, spawn->token, PXW_TOKEN_BYTES);
+    for (int i = 0; i < count; i++) {
+        put_pool(frame, pools[i]);
+    }
     return pxw_end(frame);
 }
 

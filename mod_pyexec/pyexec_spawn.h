@@ -29,6 +29,6 @@ const char *pyexec_spawn(apr_pool_t *pool, const pyexec_spawn_t *spawn,
                          pid_t *ret_pid, int *ret_lifeline);
 
 /* Runs at the same time, as configured or as many as there are processors. */
-apr_uint32_t pyexec_spawn_concurrency(const pyexec_global_t *global);
+apr_uint32_t pyexec_spawn_concurrency(const pyexec_pool_t *pool);
 
 #endif

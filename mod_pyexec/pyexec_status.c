@@ -9,6 +9,7 @@
 
 #include "pyexec_body.h"
 #include "pyexec_config.h"
+#include "pyexec_places.h"
 #include "pyexec_query.h"
 #include "pyexec_reply.h"
 
@@ -218,7 +219,7 @@ int pyexec_status_section(request_rec *r, int flags)
     int error = 0;
     int is_up;
 
-    if (!pyexec_config_any_engine()) {
+    if (!pyexec_places_any_engine()) {
         return DECLINED; /* nothing runs code here */
     }
     is_up = pyexec_query(r, PXW_STATUS, PXW_STATUS_IS, SECTION_DEADLINE_MS,

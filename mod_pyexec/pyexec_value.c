@@ -89,3 +89,15 @@ int pyexec_value_is_name(const char *text)
     }
     return size > 0 && size <= PXW_NAME_MAX;
 }
+
+int pyexec_value_is_pool(const char *name)
+{
+    apr_size_t size = strlen(name);
+
+    for (apr_size_t i = 0; i < size; i++) {
+        if (!apr_isalnum(name[i]) && strchr("._-", name[i]) == NULL) {
+            return 0;
+        }
+    }
+    return size > 0 && size <= 64;
+}

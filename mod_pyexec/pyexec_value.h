@@ -20,7 +20,10 @@ int pyexec_value_is_origin(const char *text);
  * with one a line. */
 int pyexec_value_is_module(const char *name);
 
-/* What PXW_F_TENANT takes: 1 to PXW_NAME_MAX bytes, no control characters. */
+/* 1 to PXW_NAME_MAX bytes without control characters. */
 int pyexec_value_is_name(const char *text);
+
+/* The name of a <PyExecPool>. */
+int pyexec_value_is_pool(const char *name);
 
 #endif

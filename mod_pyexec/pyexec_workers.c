@@ -7,6 +7,7 @@
 #include "pyexec_workers.h"
 
 #include "pyexec_config.h"
+#include "pyexec_pools.h"
 #include "pyexec_spawn.h"
 
 #include <ap_mpm.h>
@@ -51,9 +52,14 @@ void pyexec_workers_check(server_rec *s)
     pyexec_global_t global = pyexec_config_global(s);
     int threads = threads_of_child();
     apr_int64_t all = (apr_int64_t)threads * ask_mpm(AP_MPMQ_MAX_DAEMONS);
-    apr_int64_t runs = (apr_int64_t)global.queue
-                       + pyexec_spawn_concurrency(&global);
+    apr_int64_t runs = 0;
     apr_int64_t each = threads == 1 ? 1 : global.workers;
+    int count = 0;
+    const pyexec_pool_t *const *pools = pyexec_pools_all(&count);
+
+    for (int i = 0; i < count; i++) {
+        runs += pools[i]->queue + pyexec_spawn_concurrency(pools[i]);
+    }
 
     /* Unknown before the MPM has read its own directives. */
     if (all > 0 && runs >= all && each >= threads) {
