@@ -47,6 +47,7 @@ static void check_warm(const struct pool_conf *pool,
     FUZZ_HOLDS(message.field[PXW_F_PRELOAD].size
                == (branch == NULL ? pool->preload_size
                                   : branch->preload_size));
+    FUZZ_HOLDS(message.field[PXW_F_ENV].size == pool->env_size);
 }
 
 static void check_branches(const struct pool_conf *pool)
@@ -85,6 +86,8 @@ static void check_pool(const struct helper_conf *conf, size_t number)
     FUZZ_HOLDS(pool->files > 0 && pool->threads > 0);
     FUZZ_HOLDS(pool->least_level != LEVEL_NONE);
     FUZZ_HOLDS((pool->preload != NULL) == (pool->preload_size > 0));
+    FUZZ_HOLDS((pool->env != NULL) == (pool->env_size > 0));
+    FUZZ_HOLDS(pool->env_size <= PXW_ENV_MAX);
     check_warm(pool, NULL);
     check_branches(pool);
 }
@@ -105,7 +108,7 @@ static void check_conf(const struct helper_conf *conf, const uint8_t *data,
     /* Exactly one frame is read. */
     FUZZ_HOLDS(ioctl(conf->lifeline, FIONREAD, &left) == 0);
     FUZZ_HOLDS((size_t)left == size - PXW_HEADER_BYTES - header.length);
-    FUZZ_HOLDS(conf->pool_count > 0 && conf->pool_count <= 64);
+    FUZZ_HOLDS(conf->pool_count > 0 && conf->pool_count <= 512);
     for (size_t i = 0; i < conf->pool_count; i++) {
         check_pool(conf, i);
     }

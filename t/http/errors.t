@@ -23,8 +23,8 @@ my @errors = (
                                           content => '{}') }],
     ['LimitRequestBody', 413, sub { post("/t/413/$_[0]", $big) }],
     ['LimitRequestBody, in chunks', 413, sub { chunked("/t/413/$_[0]") }],
-    ['PyExecMaxBody', 413, sub { post("/t/max-body/$_[0]", $big) }],
-    ['PyExecMaxBody, in chunks', 413, sub { chunked("/t/max-body/$_[0]") }],
+    ['PyExecBody', 413, sub { post("/t/max-body/$_[0]", $big) }],
+    ['PyExecBody, in chunks', 413, sub { chunked("/t/max-body/$_[0]") }],
     ['a media type', 415, sub { request('POST', $places{$_[0]},
         content => 'x', headers => { 'Content-Type' => 'text/plain' }) }],
 );

@@ -16,6 +16,10 @@ ThreadsPerChild 64
 MaxRequestWorkers 256
 PyExecTimeout 120
 PyExecQueueTimeout 120
+# Turns are taken in one pool; without, each has one of its own.
+<PyExecPool all>
+</PyExecPool>
+PyExecPool all
 <VirtualHost *>
     ServerName plain.test
 </VirtualHost>

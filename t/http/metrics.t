@@ -46,6 +46,9 @@ for (['a', "SetHandler pyexec-metrics\n"],
 plan tests => 4 + @kinds + 2 + 4 + 2 + 8 + 5 + 6 + 3;
 
 my $server = own_server(<<"END");
+<PyExecPool default>
+</PyExecPool>
+PyExecPool default
 PyExecConcurrency 1
 PyExecMaxQueue 1
 PyExecQueueTimeout 1500ms

@@ -127,7 +127,7 @@ for (@outputs) {
 
 # ---- the size of a body ----
 
-# Sizes around PyExecMaxBody 1000.
+# Sizes around PyExecBody 1000.
 for ([999, 200], [1000, 200], [1001, 413]) {
     my ($size, $status) = @$_;
     my $body = sized_body($size);

@@ -10,6 +10,9 @@ plan tests => 9 + 5 + 5 + 6;
 
 my $server = own_server(<<'END');
 PyExecConcurrency 2
+<PyExecPool default>
+</PyExecPool>
+PyExecPool default
 <Location "/server-status">
     SetHandler server-status
 </Location>
@@ -121,7 +124,7 @@ SKIP: {
     read $in, my $magic, 4;
     skip 'the helper is not one file', 6 unless $magic eq "\x7fELF";
     $server = own_server("PyExecHelperProgram \"$dir/pyexecd\"\n"
-        . "<Location \"/server-status\">\nSetHandler server-status\n"
+        . "<PyExecPool default>\n</PyExecPool>\nPyExecPool default\n<Location \"/server-status\">\nSetHandler server-status\n"
         . "</Location>\n", health => 503);
     $port = $server->{port};
     ok(wait_for(sub { $answer = health(); $answer->{json}{pools} }, 20),

@@ -395,6 +395,33 @@ static void test_pools(void **state)
     pxw_writer_free(&writer);
 }
 
+static void test_environment(void **state)
+{
+    static const uint8_t with_nul[] = "A=b\0";
+    char large[PXW_ENV_MAX + 2];
+    struct pxw_writer writer = { 0 };
+    struct pxw_message message;
+
+    (void)state;
+    memset(large, 'x', sizeof(large) - 1);
+    large[sizeof(large) - 1] = '\0';
+    for (int above = 0; above < 2; above++) {
+        pxw_begin(&writer, PXW_WARM);
+        pxw_put_u32(&writer, PXW_F_SLOTS, 2);
+        pxw_put_u64(&writer, PXW_F_MEMORY, 5);
+        pxw_put_str(&writer, PXW_F_ENV, large + 1 - above);
+        assert_int_equal(pxw_end(&writer), 0);
+        assert_int_equal(parse_frame(&writer, &message), above ? -EBADMSG : 0);
+    }
+    pxw_begin(&writer, PXW_WARM);
+    pxw_put_u32(&writer, PXW_F_SLOTS, 2);
+    pxw_put_u64(&writer, PXW_F_MEMORY, 5);
+    pxw_put_bytes(&writer, PXW_F_ENV, with_nul, sizeof(with_nul));
+    assert_int_equal(pxw_end(&writer), 0);
+    assert_int_equal(parse_frame(&writer, &message), -EBADMSG);
+    pxw_writer_free(&writer);
+}
+
 static void test_patch(void **state)
 {
     struct pxw_writer writer = { 0 };
@@ -428,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_text_without_nul),
         cmocka_unit_test(test_writer_limits),
         cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_environment),
         cmocka_unit_test(test_patch),
     };
 

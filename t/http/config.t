@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+# What an administrator can get wrong is found by `httpd -t`, with file, line,
+# directive, value and what would be right.
+use strict;
+use warnings FATAL => 'all';
+use File::Temp ();
+use PyExec::Config;
+use PyExec::Test;
+use Test::More;
+
+my $on = "PyExecEngine On\n";
+my $long = 'x' x 250;
+my $dir = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
+my $deep = "$dir/" . 'x' x 100;
+
+mkdir $deep or die;
+
+sub place { return "<Location \"/execute\">\n$_[0]\n</Location>\n" }
+
+# What -t refuses: name, text, what it must say.
+my @refused = (
+    # values
+    ['PyExecEngine: no flag', 'PyExecEngine maybe',
+     qr/line 1 of FILE:.*PyExecEngine must be On or Off/s],
+    ['PyExecDialect: unknown', "\nPyExecDialect perl",
+     qr/line 2 of FILE:\nPyExecDialect: 'perl' is none of: auto, code/],
+    ['PyExecTimeout: no number', 'PyExecTimeout long',
+     qr/line 1 of FILE:\nPyExecTimeout: 'long' is not within 100 ms to 300000 ms/],
+    ['PyExecTimeout: too short', 'PyExecTimeout 99ms',
+     qr/'99ms' is not within 100 ms to 300000 ms/],
+    ['PyExecTimeout: too long', 'PyExecTimeout 301',
+     qr/'301' is not within 100 ms to 300000 ms/],
+    ['PyExecTimeout: negative', 'PyExecTimeout -5', qr/'-5' is not within/],
+    ['PyExecCPUTime: too short', 'PyExecCPUTime 5ms',
+     qr/PyExecCPUTime: '5ms' is not within 0, or 100 ms to 301000 ms/],
+    ['PyExecMemory: too much', 'PyExecMemory 5G',
+     qr/PyExecMemory: '5G' is not within 1048576 bytes to 4294967296 bytes/],
+    ['PyExecMemory: 0', 'PyExecMemory 0', qr/'0' is not within/],
+    ['PyExecOutput: too much', 'PyExecOutput 17M',
+     qr/PyExecOutput: '17M' is not within 1 bytes to 16777216 bytes/],
+    ['PyExecBody: overflow', 'PyExecBody 99999999999999999999',
+     qr/PyExecBody: '9+' is not within 1 bytes/],
+    ['PyExecBody: a unit of its own', 'PyExecBody 5Z', qr/'5Z' is not within/],
+    ['PyExecMaxTimeout', 'PyExecMaxTimeout 0', qr/PyExecMaxTimeout: '0' is not/],
+    ['PyExecMaxCPUTime', 'PyExecMaxCPUTime 0', qr/PyExecMaxCPUTime: '0' is not/],
+    ['PyExecMaxMemory', 'PyExecMaxMemory x', qr/PyExecMaxMemory: 'x' is not/],
+    ['PyExecMaxOutput', 'PyExecMaxOutput 1G', qr/PyExecMaxOutput: '1G' is not/],
+    ['PyExecMaxBody', 'PyExecMaxBody 1G', qr/PyExecMaxBody: '1G' is not/],
+    ['PyExecAllowOrigin', 'PyExecAllowOrigin "a b"',
+     qr/PyExecAllowOrigin: 'a b' is neither none, nor \*/],
+    ['PyExecImports: mixed', 'PyExecImports math +os',
+     qr/PyExecImports: either all names have/],
+    ['PyExecImports: * and more', 'PyExecImports * os', qr/stand alone/],
+    ['PyExecImports: no name', 'PyExecImports a/b',
+     qr/'a\/b' is not the name of a module/],
+    ['PyExecImports: nothing', 'PyExecImports', qr/names are missing/],
+    ['PyExecForbid: unknown', 'PyExecForbid fork',
+     qr/PyExecForbid: 'fork' is none of: os.system, shell, write, eval/],
+    ['PyExecForbid: none and more', 'PyExecForbid none eval', qr/stand alone/],
+    ['PyExecPolicy', 'PyExecPolicy 2', qr/PyExecPolicy must be On or Off/],
+    ['PyExecTenant: too long', 'PyExecTenant ' . 'x' x 256, qr/not a name/],
+    ['PyExecTenant: no expression', 'PyExecTenant "expr=%{"',
+     qr/PyExecTenant: cannot parse 'expr=%\{'/],
+    ['PyExecConcurrency: 0', 'PyExecConcurrency 0',
+     qr/PyExecConcurrency: '0' is not within 1 to 256/],
+    ['PyExecConcurrency: too many', 'PyExecConcurrency 257', qr/'257' is not/],
+    ['PyExecMaxQueue', 'PyExecMaxQueue 65536',
+     qr/PyExecMaxQueue: '65536' is not within 0 to 65535/],
+    ['PyExecQueueTimeout', 'PyExecQueueTimeout 0',
+     qr/PyExecQueueTimeout: '0' is not within 100 ms to 300000 ms/],
+    ['PyExecIsolation', 'PyExecIsolation none',
+     qr/PyExecIsolation: 'none' is neither full nor restricted/],
+    ['PyExecRecycle', 'PyExecRecycle x', qr/PyExecRecycle: 'x' is not within/],
+    ['PyExecRecycleAfter: too often', 'PyExecRecycleAfter 50ms',
+     qr/PyExecRecycleAfter: '50ms' is not within 0, or 100 ms to/],
+    ['PyExecPreload', 'PyExecPreload "os; x"',
+     qr/PyExecPreload: 'os; x' is not the name of a module/],
+
+    # variables
+    ['PyExecEnv: a loader\'s', 'PyExecEnv LD_PRELOAD /tmp/x.so',
+     qr/PyExecEnv: 'LD_PRELOAD': names that begin with LD_/],
+    ['PyExecEnv: the interpreter\'s', 'PyExecEnv PYTHONPATH /tmp',
+     qr/names that begin with PYTHON/],
+    ['PyExecEnv: of threads', 'PyExecEnv OMP_NUM_THREADS 8', qr/begin with OMP_/],
+    ['PyExecEnv: a name with =', 'PyExecEnv A=B c', qr/'A=B' is not the name/],
+    ['PyExecEnv: a name that begins with a digit', 'PyExecEnv 1A c',
+     qr/'1A' is not the name/],
+    ['PyExecEnv: a control character', "PyExecEnv A \"b\tc\"",
+     qr/control character/],
+    ['PyExecEnv: too large', join("\n", map { "PyExecEnv A$_ $long" } 1 .. 17),
+     qr/line 1[67] of FILE:\nPyExecEnv: all variables together/],
+    ['PyExecEnv: one word', 'PyExecEnv A', qr/takes two arguments/],
+
+    # contexts
+    ['a pool directive in a place', place('PyExecConcurrency 2'),
+     qr/line 2 of FILE:\nPyExecConcurrency not allowed in <Location>/],
+    ['a pool directive in a virtual host',
+     "<VirtualHost *:1>\nPyExecPreload os\n</VirtualHost>",
+     qr/line 2 of FILE:\nPyExecPreload cannot occur within <VirtualHost>/],
+    ['a place directive in a pool',
+     "<PyExecPool a>\nPyExecTimeout 5\n</PyExecPool>",
+     qr/line 2 of FILE:\nPyExecTimeout is not a directive of a pool/],
+    ['another one\'s directive in a pool',
+     "<PyExecPool a>\nOptions None\n</PyExecPool>",
+     qr/line 2 of FILE:\nOptions is not a directive of a pool/],
+    ['a wrong value in a pool', "<PyExecPool a>\n\nPyExecRecycle x\n</PyExecPool>",
+     qr/line 3 of FILE:\nPyExecRecycle: 'x' is not within/],
+    ['a pool in a pool',
+     "<PyExecPool a>\n<PyExecPool b>\n</PyExecPool>\n</PyExecPool>",
+     qr/line 2 of FILE:\n<PyExecPool> is not a directive of a pool/],
+    ['a pool in a virtual host',
+     "<VirtualHost *:1>\n<PyExecPool a>\n</PyExecPool>\n</VirtualHost>",
+     qr/line 2 of FILE:\n<PyExecPool> cannot occur within <VirtualHost>/],
+    ['a pool in a place', place("<PyExecPool a>\n</PyExecPool>"),
+     qr/line 2 of FILE:\n<PyExecPool not allowed in <Location>/],
+    ['a pool twice',
+     "<PyExecPool a>\n</PyExecPool>\n<PyExecPool a>\n</PyExecPool>",
+     qr/line 3 of FILE:.*the pool 'a' is defined already, at FILE:1/s],
+    ['a pool without a name', "<PyExecPool>\n</PyExecPool>", qr/one name is wanted/],
+    ['a pool with two names', "<PyExecPool a b>\n</PyExecPool>",
+     qr/one name is wanted/],
+    ['a pool with a name of others', "<PyExecPool tenant:x>\n</PyExecPool>",
+     qr/'tenant:x' is not the name of a pool/],
+    ['<Limit>', place("<Limit GET>\nPyExecEngine On\n</Limit>"),
+     qr/line 3 of FILE:\nPyExecEngine cannot occur within <Limit>/],
+    ['the helper in a virtual host',
+     "<VirtualHost *:1>\nPyExecHelperUser x\n</VirtualHost>",
+     qr/line 2 of FILE:\nPyExecHelperUser cannot occur within <VirtualHost>/],
+
+    # what only the whole configuration can tell
+    ['an unknown pool', place("PyExecEngine On\nPyExecPool nobody"),
+     qr/PYX0011: FILE:3: PyExecPool: there is no <PyExecPool nobody>/],
+    ['an unknown pool of a virtual host',
+     "<VirtualHost *:1>\nServerName a\nPyExecPool nobody\n</VirtualHost>",
+     qr/PYX0011: FILE:3: PyExecPool: there is no <PyExecPool nobody>/],
+    ['tenants that are not known', place("PyExecEngine On\nPyExecTenant expr=%{REMOTE_USER}"),
+     qr/PYX0012: FILE:3: PyExecTenant: .*PyExecPool/],
+    ['the helper is missing', "${on}PyExecHelperProgram /nonexistent/x",
+     qr{PYX0001: the helper '/nonexistent/x' cannot be used: No such file}],
+    ['the helper is not executable', "${on}PyExecHelperProgram /etc/passwd",
+     qr{PYX0001: .*'/etc/passwd' cannot be used: it is not an executable file}],
+    ['the socket\'s path is too long', "${on}DefaultRuntimeDir $deep",
+     qr/PYX0003: .*DefaultRuntimeDir/],
+    ['too many pools', $on . join('', map { "<PyExecPool p$_>\n</PyExecPool>\n" }
+                                      1 .. 512),
+     qr/PYX0015: 513 pools are needed and 512 are possible/],
+    ['a tenant whose name is too long', "${on}PyExecTenant $long",
+     qr/PYX0015: the tenant 'tenant:x+' has a name of more than 248 bytes/],
+    as_root()
+        ? (['the helper\'s user is missing', "${on}PyExecHelperUser nobody-at-all",
+            qr/PYX0002: there is no user 'nobody-at-all' \(PyExecHelperUser\)/, 1],
+           ['the helper\'s user is root', "${on}PyExecHelperUser root",
+            qr/PYX0002: the helper would run as root/, 1])
+        : (),
+);
+
+# What is only warned of, and what is fine: then there is no text to match.
+my $vhosts = "<VirtualHost *:1>\nServerName a\nPyExecEngine On\n%s\n</VirtualHost>\n"
+    . "<VirtualHost *:2>\nServerName a\nPyExecEngine On\n%s\n</VirtualHost>\n";
+my @accepted = (
+    ['a wish above its ceiling', place("PyExecEngine On\nPyExecTimeout 20")
+     . "PyExecMaxTimeout 10\n",
+     qr/PYX0013: FILE:3: PyExecTimeout is more than PyExecMaxTimeout \(FILE:5\)/],
+    ['a wish that is as much', place("PyExecEngine On\nPyExecTimeout 10")
+     . "PyExecMaxTimeout 10\n", undef],
+    ['two hosts of one name differ', sprintf($vhosts, 'PyExecTimeout 7', ''),
+     qr/PYX0014: two virtual hosts are named a .* differ in PyExecTimeout: FILE:[16] and FILE:[16]/],
+    ['two hosts of one name in two pools', sprintf($vhosts, 'PyExecPool p', '')
+     . "<PyExecPool p>\n</PyExecPool>\n", qr/PYX0014: .* differ in PyExecPool/],
+    ['two hosts of one name are alike',
+     sprintf($vhosts, 'PyExecTimeout 7', 'PyExecTimeout 7000ms'), undef],
+    ['a host without a name', "<VirtualHost *:1>\nPyExecEngine On\n</VirtualHost>",
+     qr/PYX0004: the virtual host at FILE:1 may run code and has no ServerName/],
+    ['a host without a name that runs nothing', "<VirtualHost *:1>\n</VirtualHost>",
+     undef],
+    ['a host without a name, but with a tenant',
+     "<VirtualHost *:1>\nPyExecEngine On\nPyExecTenant x\n</VirtualHost>", undef],
+    ['an expression with a pool',
+     place("PyExecEngine On\nPyExecPool p\nPyExecTenant expr=%{REMOTE_USER}")
+     . "<PyExecPool p>\n</PyExecPool>\n", undef],
+    ['a pool is defined after its use', place("PyExecEngine On\nPyExecPool p")
+     . "<PyExecPool \"p\">\nPyExecEnv A b\n</PyExecPool>\n", undef],
+    ['nothing is switched on', "PyExecHelperProgram /nonexistent/x\n", undef],
+);
+
+plan tests => 2 * @refused + 2 * @accepted + 3;
+
+for my $case (@refused) {
+    my ($name, $text, $says, $bare) = @$case;
+    my $got = config_test("$text\n", bare => $bare);
+
+    isnt($got->{status}, 0, "$name: refused");
+    like($got->{output}, $says, '... with a reason');
+}
+for my $case (@accepted) {
+    my ($name, $text, $says) = @$case;
+    my $got = config_test("$text\n");
+
+    is($got->{status}, 0, "$name: accepted") or diag($got->{output});
+    # As root the helper's user differs from httpd's; otherwise it cannot.
+    $says ? like($got->{output}, $says, '... with a warning')
+        : unlike($got->{output}, qr/PYX/, '... without a warning');
+}
+
+# ---- the commented example ----
+
+# What the dump says: { section => { directive => value } }.
+sub dumped
+{
+    my $got = config_test($_[0], define => 'DUMP_PYEXEC');
+    my %found;
+    my $section = '';
+
+    for (split /\n/, $got->{output}) {
+        $section = '' if $_ eq '';
+        $section = $1 if /^(?:  )?(pool "[^"]*"|<Location "[^"]*">)/;
+        $found{$section}{$1} = $2
+            if /^ {4}(PyExec\w+) +(.*?) +(?:\(default\)|FILE:\d+.*|\/.*)$/;
+    }
+    return ($got, \%found);
+}
+
+my $example = do {
+    local (@ARGV, $/) = var('locations') =~ s/locations\.conf$/pyexec.conf.in/r;
+    <>;
+};
+# Whose value is an example of what can be said; the others tell the default.
+my %examples = map { $_ => 1 } qw(PyExecPool PyExecTenant PyExecImports
+    PyExecForbid PyExecConcurrency PyExecPreload PyExecEnv);
+
+$example =~ s/^LoadModule.*//m;
+$example =~ s/^#(?: {4})?(?=<|PyExec(?!Helper)|SetHandler)//gm;
+my ($got, $said) = dumped($example);
+my (undef, $default) = dumped(place($on));
+
+is($got->{status}, 0, 'the example is accepted') or diag($got->{output});
+for my $pair (['<Location "/execute">', '<Location "/execute">'],
+              ['pool "science"', 'pool "tenant:main.example"']) {
+    my ($in_example, $by_default) = map { $_ || {} }
+        $said->{ $pair->[0] }, $default->{ $pair->[1] };
+
+    delete @{$_}{ keys %examples } for $in_example, $by_default;
+    is_deeply($in_example, $by_default, "$pair->[0]: it tells the defaults");
+}
