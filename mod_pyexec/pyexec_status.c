@@ -10,6 +10,7 @@
 #include "pyexec_body.h"
 #include "pyexec_config.h"
 #include "pyexec_places.h"
+#include "pyexec_pools.h"
 #include "pyexec_query.h"
 #include "pyexec_reply.h"
 
@@ -50,7 +51,22 @@ static void put_count(pyexec_buffer_t *body, const char *name,
     }
 }
 
-static void put_pools(pyexec_buffer_t *body, const struct pxw_message *status)
+/* Names of other tenants' pools, and how busy they are, are for whom the
+ * metrics are for. */
+static int is_ours(request_rec *r, const struct pxw_message *pool)
+{
+    pyexec_place_t place = pyexec_config_place(r->per_dir_config);
+    const char *tenant = pyexec_pools_tenant(r, &place, r->server);
+    const struct pxw_field *name = &pool->field[PXW_F_POOL];
+    const char *own = tenant == NULL
+                          ? "" : pyexec_pools_name(r->pool, &place, tenant);
+
+    return place.metrics || (strlen(own) == name->size
+                             && memcmp(own, name->data, name->size) == 0);
+}
+
+static void put_pools(request_rec *r, pyexec_buffer_t *body,
+                      const struct pxw_message *status)
 {
     struct pxw_message pool;
     apr_size_t at = 0;
@@ -58,6 +74,9 @@ static void put_pools(pyexec_buffer_t *body, const struct pxw_message *status)
     pyexec_json_name(body, "pools");
     pyexec_json_list_open(body);
     while (pyexec_query_next_pool(status, &at, &pool)) {
+        if (!is_ours(r, &pool)) {
+            continue;
+        }
         pyexec_json_list_object_open(body);
         put_field(body, "name", &pool, PXW_F_POOL);
         pyexec_json_name(body, "up");
@@ -97,7 +116,7 @@ static int tell(request_rec *r, const struct pxw_message *status,
         put_count(body, "running", status, PXW_F_RUNNING);
         put_count(body, "queued", status, PXW_F_QUEUED);
         put_field(body, "detail", status, PXW_F_TEXT);
-        put_pools(body, status);
+        put_pools(r, body, status);
     }
     pyexec_json_close(body);
     return pyexec_reply_json(r, problem == NULL ? HTTP_OK
