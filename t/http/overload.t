@@ -25,7 +25,7 @@ sub overloaded
     my ($text, $got, $over, $alone);
 
     all_zygotes($server->{pid});
-    open my $out, '-|', '/usr/bin/python3', '-B',
+    open my $out, '-|', 'timeout', 300 + 2 * $seconds, '/usr/bin/python3', '-B',
         var('t_dir') . '/soak/overload.py', '--port', $server->{port},
         '--parent', $server->{pid}, '--concurrency', 2, '--seconds', $seconds
         or die "overload.py: $!";

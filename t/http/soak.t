@@ -24,8 +24,8 @@ my @options = ('--port', $server->{port}, '--parent', $server->{pid},
 my (@all, $text, $got, @log);
 
 all_zygotes($server->{pid});
-open my $out, '-|', '/usr/bin/python3', '-B', var('t_dir') . '/soak/soak.py',
-    @options or die "soak.py: $!";
+open my $out, '-|', 'timeout', 300 + int(2 * $seconds), '/usr/bin/python3', '-B',
+    var('t_dir') . '/soak/soak.py', @options or die "soak.py: $!";
 {
     local $/ = undef;
     $text = <$out>;

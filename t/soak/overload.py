@@ -45,13 +45,13 @@ class Statics:
 
     def __init__(self, port):
         self.port, self.seconds, self.bad = port, {'kept': [], 'new': []}, []
-        self.retried = 0
+        self.retried, self.stopped = 0, False
         self.tasks = [asyncio.create_task(self.ask('kept')) for _ in range(8)]
         self.tasks.append(asyncio.create_task(self.ask('new')))
 
     async def ask(self, kind):
         connection = load.Connection(self.port, kind == 'kept')
-        while True:
+        while not self.stopped:
             try:
                 reused = connection.writer is not None
                 answer = await connection.ask('GET', '/index.html')
@@ -74,9 +74,9 @@ class Statics:
         return {kind: figures(values) for kind, values in taken.items()}
 
     async def stop(self):
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        # Not by cancelling: wait_for() loses that when it ends right then.
+        self.stopped = True
+        await asyncio.gather(*self.tasks)
 
 
 def memory_kb(parent):
