@@ -270,6 +270,7 @@ bool keeper_run_again(struct keeper_run *run)
         return false;
     }
     run->repeats++;
+    run->ran = false; /* nothing of it, as the metrics see it */
     return true;
 }
 

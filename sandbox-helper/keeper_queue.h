@@ -46,6 +46,7 @@ struct keeper_run
     bool ran; /* a job had it; then the times are set */
     uint64_t queue_us;
     uint64_t wall_us;
+
     /* Called before a job gets it, each time one does. */
     void (*begin)(struct keeper_run *run);
 
@@ -72,9 +73,8 @@ void keeper_queue_admit(struct keeper_run *run);
 void keeper_queue_serve(struct keeper_pool *pool);
 
 /* Nothing of the script has run, and its job is gone through no fault of its
- * own: it waits again, before all others. False: that was
- * often enough. The caller
- * calls keeper_queue_serve(). */
+ * own: it waits again, before all others of its tenant. False: that was often
+ * enough, or there is no memory. The caller calls keeper_queue_serve(). */
 bool keeper_run_again(struct keeper_run *run);
 
 /* The client went away: out of the queue, or its job is killed. `done` is not
