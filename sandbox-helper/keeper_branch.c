@@ -3,11 +3,10 @@
  * Which branches of a pool are alive, and whose job a run gets. Runs in the
  * keeper.
  *
- * The first branch is started with the keeper, or where the pool is lazy by
- * the first run, and makes the pool ready; those
- * with several groups follow one after the other; one that is for a single
- * module waits for the first run that seems to need it, which is served by
- * another branch meanwhile.
+ * The first branch is started with the keeper, or where the pool is lazy by the
+ * first run, and makes the pool ready; those with several groups follow one
+ * after the other; one that is for a single module waits for the first run that
+ * seems to need it, which is served by another branch meanwhile.
  *
  * A branch that no run has used for the pool's time of idleness is let go, down
  * to its last process; it comes back like those for a single module. Where

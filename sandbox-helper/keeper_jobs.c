@@ -142,6 +142,13 @@ void keeper_jobs_reported(struct keeper_job *job)
     /* Otherwise the pipe was closed: EXITED follows, or the deadline. */
 }
 
+/* Before anybody missed one: one for the next run, one to be forked while that
+ * goes on. */
+static size_t first_wanted(const struct keeper_branch *branch)
+{
+    return branch->pool->conf->concurrency > 1 ? 2 : 1;
+}
+
 /* While draining only those for which somebody waits. */
 static size_t standby_wanted(const struct keeper_branch *branch)
 {
@@ -251,7 +258,7 @@ void keeper_jobs_let_go(struct keeper_branch *branch)
     struct keeper_job *job;
 
     (void)event_del(&branch->jobs.refill);
-    branch->jobs.wanted = 1;
+    branch->jobs.wanted = first_wanted(branch);
     TAILQ_FOREACH(job, &branch->jobs.all, link) {
         if (job->state == JOB_STARTING || job->state == JOB_READY) {
             doom(job);
@@ -304,6 +311,13 @@ void keeper_job_forked(struct keeper_zygote *zygote, uint64_t number,
     become_ready(job);
 }
 
+/* No failure, and another one is asked for in any case. */
+static bool asks_for_another(int wait_status)
+{
+    return WIFEXITED(wait_status)
+           && WEXITSTATUS(wait_status) == PXW_EXIT_AGAIN;
+}
+
 void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
                        const struct keeper_job_end *end)
 {
@@ -342,11 +356,7 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
         zygote->useful = true;
     }
     keeper_job_free(job);
-    if (state == JOB_STARTING && WIFEXITED(end->wait_status)
-        && WEXITSTATUS(end->wait_status) == PXW_EXIT_AGAIN) {
-        zygote->failed_starts = 0; /* and another one is asked for below */
-    }
-    else if (state == JOB_STARTING) {
+    if (state == JOB_STARTING && !asks_for_another(end->wait_status)) {
         count_failure(zygote, WIFSIGNALED(end->wait_status)
                                   ? "it was killed by a signal"
                                   : "it ended by itself");
@@ -421,8 +431,7 @@ void keeper_jobs_lost(struct keeper_zygote *zygote)
 void keeper_jobs_open(struct keeper_branch *branch)
 {
     TAILQ_INIT(&branch->jobs.all);
-    /* One for the next run, one to be forked while that goes on. */
-    branch->jobs.wanted = branch->pool->conf->concurrency > 1 ? 2 : 1;
+    branch->jobs.wanted = first_wanted(branch);
     (void)evtimer_assign(&branch->jobs.refill, branch->pool->keeper->base,
                          on_refill, branch); /* only fails for a bad base */
 }
