@@ -59,6 +59,26 @@ SUITE = [f't/{name}.t' for name in (
     'sandbox/files_read', 'sandbox/files_write', 'sandbox/inherited',
     'sandbox/cgroup', 'sandbox/network', 'sandbox/process',
     'sandbox/syscalls')]
+# As many processes as there may be, each with so much memory, for a while.
+TREE = '''
+import os, time
+ends = []
+try:
+    while len(ends) < 60:
+        if os.fork() == 0:
+            held = bytearray(%d << 20)
+            end = time.monotonic() + %d
+            while time.monotonic() < end:
+                pass
+            os._exit(0)
+        ends.append(0)
+except BlockingIOError:
+    print(len(ends), flush=True)
+while ends:
+    os.wait()
+    ends.pop()
+print('end')
+'''
 SLEEP = 'import time; time.sleep(5); print(len(bytearray(%d)))'
 
 
@@ -290,6 +310,50 @@ def check_without_cpu():
     keeper.end()
 
 
+def check_processes():
+    """The limits of a run that starts processes hold for all together."""
+    group = Group('processes')
+    keeper = Keeper(group, processes=7).wait_ready()
+
+    def look():
+        leaf = busy_leaf(group, keeper)
+        wait_for(lambda: len(read(f'{leaf}/cgroup.procs').split()) == 7, 60)
+        return {'processes': len(read(f'{leaf}/cgroup.procs').split()),
+                'pids.max': read(f'{leaf}/pids.max').strip(), 'leaf': leaf}
+    answer, seen = during(keeper, TREE % (1, 4), look)
+    same((answer['outcome'], answer['out']), ('done', '6\nend\n'),
+         'a run has its processes, and no more')
+    same((seen['processes'], seen['pids.max']), (7, '7'),
+         'all of them are in its group, whose pids.max is their number')
+    ok(answer['cpu'] < 1.3 * answer['wall'],
+       'they have one processor together', answer)
+    ok(answer['cpu'] > 0.5 * answer['wall'], 'and their time is counted',
+       answer)
+    answer = keeper.run(TREE % (1, 60), cpu_ms=2000)
+    same(answer['outcome'], 'cpu', 'the limit of CPU time is for all')
+    # No resource limit of one process is met.
+    answer = keeper.run(TREE % (40, 30), memory=100 * MEBI)
+    same(answer['outcome'], 'memory', 'the limit of memory, too')
+    answer = keeper.run('import os, time\nif os.fork() == 0:\n    os.setsid()\n'
+                        '    if os.fork() == 0:\n        time.sleep(600)\n'
+                        '    os._exit(0)\nprint(1)')
+    same(answer['out'], '1\n', 'a run that leaves a daemon behind ends')
+
+    def empty():
+        return max([0] + [len(group.processes(name))
+                          for name in group.below('pyexec-job-')]) <= 1
+    ok(wait_for(empty, 20), 'and the daemon with it',
+       {name: group.processes(name) for name in group.below('pyexec-job-')})
+    same(keeper.run('print(1)')['out'], '1\n', 'the pool serves on')
+    keeper.end()
+    same(group.below('pyexec-'), [], 'and leaves no group')
+    keeper = Keeper(Group('processes-none', delegated=False), processes=7)
+    keeper.wait_ready()
+    same(keeper.run(TREE % (40, 2), memory=100 * MEBI)['outcome'], 'done',
+         'witness: without a group each has the limit of memory for itself')
+    keeper.end()
+
+
 def own_bytes(pid):
     return int(re.search(r'RssAnon:\s+(\d+)',
                          read(f'/proc/{pid}/status'))[1]) << 10
@@ -459,8 +523,8 @@ def guarded(check, *arguments):
 def main():
     note(f'Linux {os.uname().release}, {os.cpu_count()} processors')
     checks = (check_report, check_full, check_restricted, check_absent,
-              check_without_cpu, check_pools, measure_runs, check_httpd,
-              measure)
+              check_without_cpu, check_pools, check_processes, measure_runs,
+              check_httpd, measure)
     chosen = sys.argv[1].split(',') if sys.argv[1:] and sys.argv[1] else None
     for check in checks:
         if chosen and check.__name__ not in chosen:

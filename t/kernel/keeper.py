@@ -14,7 +14,7 @@ USER = 65534
 TOKEN = bytes(range(32))
 MEBI = 1 << 20
 
-HELLO, RUN, STATUS, SETUP = 2, 4, 6, 8
+HELLO, RUN, STATUS, SETUP, GO = 2, 4, 6, 8, 10
 OUTCOMES = {1: 'refused', 2: 'done', 3: 'exit', 4: 'wall', 5: 'cpu',
             6: 'memory', 7: 'output', 8: 'processes', 9: 'signal',
             32: 'busy', 34: 'lost', 35: 'broken'}
@@ -78,7 +78,8 @@ class Group:
 
 
 class Keeper:
-    def __init__(self, group, level='full', concurrency=2, pools=None):
+    def __init__(self, group, level='full', concurrency=2, pools=None,
+                 processes=1):
         """`pools`: name -> modules to preload."""
         self.directory = tempfile.mkdtemp(dir='/run')
         os.chmod(self.directory, 0o755)
@@ -93,6 +94,7 @@ class Keeper:
                            + u32(44, 64) + u32(45, 60000) + u32(9, 120000)
                            + u32(10, 120000) + u64(11, 1 << 40)
                            + u32(12, MEBI) + u32(13, 4096) + u32(14, 64)
+                           + u32(48, processes)
                            + field(60, level) + field(41, preload))
         os.write(self.lifeline, frame(SETUP, setup))
         self.log = open(f'{self.directory}/log', 'w+')
@@ -117,7 +119,8 @@ class Keeper:
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(timeout)
             client.connect(self.path)
-            client.sendall(frame(HELLO, field(1, TOKEN)) + frame(kind, body))
+            client.sendall(frame(HELLO, field(1, TOKEN)) + frame(kind, body)
+                           + (frame(GO) if kind == RUN else b''))
             answer = b''
             while chunk := client.recv(65536):
                 answer += chunk
