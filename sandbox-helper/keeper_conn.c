@@ -50,6 +50,7 @@ struct keeper_conn
 
     struct keeper_request request;
     struct keeper_run run;
+    bool half;  /* a part of GO is there */
     bool begun; /* GO was read */
     struct pxw_writer answer;
     size_t answered;
@@ -251,10 +252,23 @@ static void on_begin(struct keeper_run *run)
     }
 }
 
+/* Waits for something else than before; false: the connection is gone. */
+static bool watch(struct keeper_conn *conn, short what)
+{
+    (void)event_del(&conn->io);
+    if (event_assign(&conn->io, conn->keeper->base, conn->fd,
+                     what | EV_PERSIST, on_io, conn) != 0
+        || event_add(&conn->io, NULL) != 0) {
+        refuse(conn, "no memory");
+        return false;
+    }
+    return true;
+}
+
 /* The frame may be on its way still: only when the module has sent all of it
  * can the run be admitted, for the module takes what it has not sent as proof
- * that nothing began. Half a GO keeps the loop busy until the rest comes;
- * only httpd could send that, and not for longer than the deadline. */
+ * that nothing began. The part that is there is not read, so from then on only
+ * what comes in addition may wake us. */
 static void look_for_go(struct keeper_conn *conn)
 {
     uint8_t go[PXW_HEADER_BYTES];
@@ -273,9 +287,16 @@ static void look_for_go(struct keeper_conn *conn)
             refuse(conn, "its run is not followed by GO");
             return;
         }
+        if (conn->half && !watch(conn, EV_READ)) {
+            return;
+        }
         (void)event_del(&conn->deadline); /* the queue has its own */
         conn->state = CONN_WAITING;
         keeper_queue_admit(&conn->run);
+    }
+    else if (!conn->half) {
+        conn->half = true;
+        (void)watch(conn, EV_READ | EV_ET);
     }
 }
 
@@ -374,18 +395,6 @@ static void read_request(struct keeper_conn *conn)
     }
 }
 
-/* GO stays unread while the run waits: from now on only its client's leaving
- * is of interest. */
-static void watch_end(struct keeper_conn *conn)
-{
-    (void)event_del(&conn->io);
-    if (event_assign(&conn->io, conn->keeper->base, conn->fd,
-                     EV_CLOSED | EV_PERSIST, on_io, conn) != 0
-        || event_add(&conn->io, NULL) != 0) {
-        refuse(conn, "no memory");
-    }
-}
-
 static void on_io(evutil_socket_t fd, short what, void *argument)
 {
     struct keeper_conn *conn = argument;
@@ -405,7 +414,9 @@ static void on_io(evutil_socket_t fd, short what, void *argument)
         return;
     }
     if (!conn->begun) {
-        watch_end(conn);
+        /* GO stays unread while the run waits: from now on only its client's
+         * leaving is of interest. */
+        (void)watch(conn, EV_CLOSED);
         return;
     }
     count = fdio_read((int)fd, &byte, sizeof(byte));
