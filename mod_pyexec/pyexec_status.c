@@ -65,6 +65,28 @@ static int is_ours(request_rec *r, const struct pxw_message *pool)
                              && memcmp(own, name->data, name->size) == 0);
 }
 
+/* Of the pools that are told, together: the helper's own sums would tell how
+ * busy the others are. */
+static void put_load(request_rec *r, pyexec_buffer_t *body,
+                     const struct pxw_message *status)
+{
+    struct pxw_message pool;
+    apr_size_t at = 0;
+    apr_int64_t running = 0;
+    apr_int64_t queued = 0;
+
+    while (pyexec_query_next_pool(status, &at, &pool)) {
+        if (is_ours(r, &pool)) {
+            running += pxw_u32(&pool, PXW_F_RUNNING, 0);
+            queued += pxw_u32(&pool, PXW_F_QUEUED, 0);
+        }
+    }
+    pyexec_json_name(body, "running");
+    pyexec_json_put_number(body, running);
+    pyexec_json_name(body, "queued");
+    pyexec_json_put_number(body, queued);
+}
+
 static void put_pools(request_rec *r, pyexec_buffer_t *body,
                       const struct pxw_message *status)
 {
@@ -113,8 +135,7 @@ static int tell(request_rec *r, const struct pxw_message *status,
         put_field(body, "isolation", status, PXW_F_LEVEL);
         put_field(body, "cgroup", status, PXW_F_CGROUP);
         put_field(body, "python", status, PXW_F_PYTHON);
-        put_count(body, "running", status, PXW_F_RUNNING);
-        put_count(body, "queued", status, PXW_F_QUEUED);
+        put_load(r, body, status);
         put_field(body, "detail", status, PXW_F_TEXT);
         put_pools(r, body, status);
     }
