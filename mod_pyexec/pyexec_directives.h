@@ -77,6 +77,12 @@
 /* 0, outside the range: three quarters of ThreadsPerChild. */
 #define PYEXEC_WORKERS_AUTO 0
 
+/* No time: as long as below where the pool is a tenant's own that its first run
+ * started, else never. Hundreds of tenants are not to keep hundreds of warm
+ * interpreters for ever, and who comes once in a while waits for one anyway. */
+#define PYEXEC_IDLE_AUTO (-2)
+#define PYEXEC_IDLE_LAZY_MS 600000LL
+
 /* No number of a directive. */
 #define PYEXEC_UNSET (-1)
 
@@ -168,9 +174,11 @@
     X(POOL, PERIOD, recycle_ms, "PyExecRecycleAfter", 3600000,              \
       100, 86400000,                                                         \
       "time after which it is replaced (default 1 hour); 0: never")         \
-    X(POOL, PERIOD, idle_ms, "PyExecIdle", 0, 1000, 86400000,               \
-      "time without a run after which it is ended until the next one "       \
-      "(default 0: never)")                                                 \
+    X(POOL, PERIOD, idle_ms, "PyExecIdle", PYEXEC_IDLE_AUTO,                \
+      1000, 86400000,                                                       \
+      "time without a run after which it is ended until the next one; 0: "   \
+      "never (default: 10 minutes in a tenant's own pool that its first run " \
+      "started, else 0)")                                                    \
     X(POOL, LIST, preload, "PyExecPreload", PYEXEC_DEFAULT_MODULES, 0, 0,   \
       "modules loaded before the first run (default: those of the code "    \
       "contract); none: no module")                                         \

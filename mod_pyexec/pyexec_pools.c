@@ -75,6 +75,9 @@ static void list_pool(apr_pool_t *pconf, const pyexec_pool_t *own,
         pyexec_pool_t made = pyexec_config_pool(pconf, own, &global->defaults);
         pyexec_pool_t *kept = apr_pmemdup(pconf, &made, sizeof(made));
 
+        if (kept->idle_ms == PYEXEC_IDLE_AUTO) {
+            kept->idle_ms = kept->lazy ? PYEXEC_IDLE_LAZY_MS : 0;
+        }
         APR_ARRAY_PUSH(listed, const pyexec_pool_t *) = kept;
         apr_hash_set(by_name, kept->name, APR_HASH_KEY_STRING, kept);
     }

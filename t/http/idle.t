@@ -3,6 +3,7 @@
 # keeper, which does nothing; the next run wakes it and knows nothing of that.
 use strict;
 use warnings FATAL => 'all';
+use PyExec::Config;
 use PyExec::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -10,13 +11,15 @@ use Time::HiRes qw(sleep time);
 my $most_own_kib = 4096;
 my ($server, $port);
 
-plan tests => 7 + 12 + 5 + 4 + 2;
+plan tests => 7 + 12 + 5 + 4 + 2 + 8 + 4;
 
 at_rest();
 wakes();
 recycled();
 kept();
 standby_cost();
+tenants();
+defaults();
 
 sub serve
 {
@@ -276,5 +279,70 @@ sub standby_cost
                "... with at most $most_own_kib KiB of their own (@own)");
     }
     stop_server();
+    return;
+}
+
+# A host has many of them, and few come at the same time.
+sub tenants
+{
+    my $host = sub {
+        "<VirtualHost *>\nServerName $_[0]\nPyExecEngine On\n$_[1]\n</VirtualHost>\n"
+    };
+    my $ask = sub {
+        run_code('/execute', 'print(hash("x"))', port => $port,
+                 host => $_[0])->{output}
+    };
+    my @hosts = map { "t$_.example" } 1 .. 3;
+    my $of = sub {
+        my ($pool) = @_;
+
+        return scalar grep { /PYX0364: pool "$pool": zygote (\d+) / && is_alive($1) }
+            split /\n/, error_log($server);
+    };
+
+    serve("PyExecConcurrency 1\nPyExecPreload none\nPyExecIdle 1\n"
+        . "<PyExecPool kept>\nPyExecIdle 0\n</PyExecPool>\n"
+        . join('', map { $host->($_, '') } 'main.example', @hosts)
+        . $host->('kept.example', 'PyExecPool kept'));
+    my $kept = $ask->('kept.example');
+
+    like($kept, qr/^-?\d+$/, 'tenants: a <PyExecPool> serves');
+    my %first = map { $_ => $ask->($_) } @hosts;
+    is(scalar(grep { /^-?\d+$/ } values %first), 3, '... as do three of their own');
+    ok(wait_for(sub { !grep { $of->("tenant:$_") } @hosts }, 30),
+       '... whose interpreters end when nobody comes');
+    cmp_ok($of->('kept'), '>', 0, '... unlike those of the other');
+    is(health()->{status}, 200, '... which nobody calls a fault');
+    my $again = $ask->($hosts[0]);
+
+    like($again, qr/^-?\d+$/, 'tenants: who comes back is served');
+    isnt($again, $first{ $hosts[0] }, '... by another interpreter');
+    is($ask->('kept.example'), $kept, '... and who stayed by the same');
+    stop_server();
+    return;
+}
+
+# What the dump says of pools whose times nobody waits for in a test.
+sub defaults
+{
+    my $hosts = join '', map {
+        "<VirtualHost *:1>\nServerName $_\nPyExecEngine On\n</VirtualHost>\n"
+    } qw(a b);
+    my $idle = sub {
+        my %of = config_test($_[0], define => 'DUMP_PYEXEC')->{output}
+            =~ /^pool "([^"]+)".*\n(?: .*\n)*? +PyExecIdle +(\S+)/mg;
+
+        return join ' ', map { "$_=$of{$_}" } sort keys %of;
+    };
+
+    is(join(' ', sort $idle->($hosts) =~ /=(\S+)/g), '0 600s',
+       'by default a tenant\'s pool ends after ten minutes, the one that is '
+       . 'started with httpd never');
+    is($idle->("<PyExecPool p>\n</PyExecPool>\n$hosts"),
+       'p=0 tenant:a=600s tenant:b=600s', '... and no <PyExecPool>');
+    is($idle->("PyExecIdle 0\n$hosts"), 'tenant:a=0 tenant:b=0',
+       'PyExecIdle 0 outside of sections: never');
+    is($idle->("PyExecIdle 30\n<PyExecPool p>\nPyExecIdle 1min\n</PyExecPool>\n$hosts"),
+       'p=60s tenant:a=30s tenant:b=30s', 'a time: for all that say no other');
     return;
 }

@@ -21,7 +21,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
     json_text json_value matches wait_for seconds var data_lines
-    own_server error_log as_root sanitized);
+    own_server error_log as_root sanitized mpm mpm_workers);
 push @EXPORT, grep { !/^(?:slurp|cpu_ticks)$/ } @PyExec::Process::EXPORT;
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum;
@@ -31,6 +31,10 @@ my $vars;
 # behind, and the harness waiting for the end of its output.
 my %own;
 my $owner = $$;
+
+# Perl ends without a word, and without its END, when it writes to somebody who
+# has gone.
+$SIG{PIPE} ||= sub { die 'written to a closed pipe or connection' };
 
 END {
     local $?;
@@ -49,6 +53,30 @@ sub var
 
 sub as_root { return $> == 0 }
 sub sanitized { return $ENV{PYEXEC_SANITIZERS} ? 1 : 0 }
+
+# event, worker or prefork.
+sub mpm
+{
+    my ($name) = slurp(var('httpd_conf')) =~ /^<IfModule !mpm_(\w+)_module>/m
+        or die 'no MPM in ' . var('httpd_conf');
+
+    return $name;
+}
+
+# Lines for a server's configuration: as many children with as many threads each
+# at the start, and as many workers at the most. With prefork as many children
+# as these are threads.
+sub mpm_workers
+{
+    my ($children, $threads, $workers) = @_;
+    my $start = $children * $threads;
+
+    return "StartServers $start\nMinSpareServers $start\nMaxSpareServers @{[ $start + 1 ]}\n"
+        . "ServerLimit $workers\nMaxRequestWorkers $workers\n" if mpm() eq 'prefork';
+    return "StartServers $children\nServerLimit @{[ $workers / $threads ]}\n"
+        . "ThreadLimit $threads\nThreadsPerChild $threads\nMaxRequestWorkers $workers\n"
+        . "MinSpareThreads $start\nMaxSpareThreads @{[ $start + $threads ]}\n";
+}
 
 sub json_text { return $json->encode($_[0]) }
 
@@ -70,7 +98,8 @@ sub json_value
 
 # ---- requests ----
 
-# request($method, $path, headers => {}, content => bytes, port => n)
+# request($method, $path, headers => {}, content => bytes, port => n,
+#         host => name for the Host header)
 # Returns status, headers (hash), body (bytes), json (undef: it is none).
 sub request
 {
@@ -78,7 +107,9 @@ sub request
     my $port = $opt{port} || var('port');
     my $http = HTTP::Tiny->new(timeout => 60, max_redirect => 0,
                                proxy => undef, http_proxy => undef);
-    my $answer = $http->request($method, "http://127.0.0.1:$port$path", {
+    my $host = $opt{host} || '127.0.0.1';
+    my $answer = $http->request($method, "http://$host:$port$path", {
+        peer => '127.0.0.1',
         headers => $opt{headers} || {},
         defined $opt{content} ? (content => $opt{content}) : (),
     });
