@@ -10,10 +10,7 @@ use Time::HiRes qw(time);
 
 my $slots = 2;
 my $busy = "while time.process_time() < 0.08: pass";
-my $hosts = <<'END';
-StartServers 2
-ThreadsPerChild 64
-MaxRequestWorkers 256
+my $hosts = mpm_workers(2, 64, 256) . <<'END';
 PyExecTimeout 120
 PyExecQueueTimeout 120
 # Turns are taken in one pool; without, each has one of its own.
@@ -50,7 +47,10 @@ full_queue();
 cap();
 queue_cap();
 nothing_kept();
-threads();
+SKIP: {
+    skip 'prefork has no threads to share out', 3 if mpm() eq 'prefork';
+    threads();
+}
 
 sub serve
 {

@@ -18,6 +18,13 @@ my $certificates = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 my $tls_port = PyExec::Test::free_port();
 my $server;
 my $slack = 3;
+# mod_http2 serves nothing with prefork (AH10034).
+my @http2 = mpm() eq 'prefork' ? () : (
+    ['HTTP/2, disconnected', 'h2c', 'close'],
+    ['HTTP/2, stream reset', 'h2c', 'reset'],
+    ['HTTP/2 over TLS, disconnected', 'h2', 'close'],
+    ['HTTP/2 over TLS, stream reset', 'h2', 'reset'],
+);
 
 make_certificate();
 $server = own_server(<<"END");
@@ -41,10 +48,7 @@ for my $case (
     ['HTTP/1.1, reset', 'http', 'abort'],
     ['TLS, closed', 'tls', 'close'],
     ['TLS, reset', 'tls', 'abort'],
-    ['HTTP/2, disconnected', 'h2c', 'close'],
-    ['HTTP/2, stream reset', 'h2c', 'reset'],
-    ['HTTP/2 over TLS, disconnected', 'h2', 'close'],
-    ['HTTP/2 over TLS, stream reset', 'h2', 'reset'],
+    @http2,
 ) {
     leaves(@$case);
 }

@@ -9,15 +9,7 @@ use Test::More;
 
 my $seconds = 60 * ($ENV{SOAK_MINUTES} || 1 / 3);
 # As many children and threads all the time, so that they can be counted.
-my $server = own_server(<<'END');
-PyExecConcurrency 2
-StartServers 4
-ServerLimit 4
-MinSpareThreads 100
-MaxSpareThreads 200
-ThreadsPerChild 25
-MaxRequestWorkers 100
-END
+my $server = own_server("PyExecConcurrency 2\n" . mpm_workers(4, 25, 100));
 my @options = ('--port', $server->{port}, '--parent', $server->{pid},
                '--data', var('t_dir'), '--seconds', $seconds,
                $ENV{SOAK_SEED} ? ('--seed', $ENV{SOAK_SEED}) : ());
