@@ -304,6 +304,8 @@ sub own_server
     my $user = $root ? 'User ' . var('user') . "\nGroup " . var('group') : '';
     my $server = { dir => $dir, port => $port };
     my $helper = var('helper_program');
+    # Each connection needs one of its own, and more of them come slowly.
+    my $children = mpm() eq 'prefork' ? mpm_workers(1, 32, 256) : '';
 
     chmod 0711, $dir or die;
     $helper = PyExec::Hide::program($dir, var('t_dir') . '/tools/hide',
@@ -324,7 +326,7 @@ $user
 PyExecHelperProgram "$helper"
 Define PYEXEC_POLICY_OFF
 Include "@{[ var('locations') ]}"
-$extra
+$children$extra
 END
     close $conf or die;
     $server->{pid} = start_httpd("$dir/httpd.conf", $opt{ulimit});
