@@ -3,7 +3,6 @@
 # one holds no place that a run could have.
 use strict;
 use warnings FATAL => 'all';
-use File::Basename ();
 use File::Temp ();
 use IO::Handle ();
 use IO::Socket::INET ();
@@ -13,7 +12,6 @@ use PyExec::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $modules = File::Basename::dirname(module_path('mod_ssl.so'));
 my $certificates = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 my $tls_port = PyExec::Test::free_port();
 my $server;
@@ -30,8 +28,8 @@ make_certificate();
 $server = own_server(<<"END");
 PyExecConcurrency 1
 RequestReadTimeout header=60 body=60
-LoadModule ssl_module "$modules/mod_ssl.so"
-LoadModule http2_module "$modules/mod_http2.so"
+LoadModule ssl_module "@{[ httpd_module('ssl') ]}"
+LoadModule http2_module "@{[ httpd_module('http2') ]}"
 Protocols h2 h2c http/1.1
 H2Direct on
 Listen 127.0.0.1:$tls_port https
@@ -56,16 +54,6 @@ slow_reader();
 slow_sender();
 $server->{stop}->();
 done_testing();
-
-# Where httpd's modules are, the configuration of the server under test tells.
-sub module_path
-{
-    my ($name) = @_;
-    my $conf = PyExec::Test::slurp(var('httpd_conf'));
-    my ($dir) = $conf =~ m{LoadModule\s+\S+\s+"?(\S+)/mod_\w+\.so} or die;
-
-    return "$dir/$name";
-}
 
 sub make_certificate
 {

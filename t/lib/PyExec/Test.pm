@@ -21,7 +21,8 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
     json_text json_value matches wait_for seconds var data_lines
-    own_server error_log as_root sanitized mpm mpm_workers);
+    own_server error_log as_root sanitized mpm mpm_workers
+    httpd_module);
 push @EXPORT, grep { !/^(?:slurp|cpu_ticks)$/ } @PyExec::Process::EXPORT;
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum;
@@ -61,6 +62,15 @@ sub mpm
         or die 'no MPM in ' . var('httpd_conf');
 
     return $name;
+}
+
+# The file of one of httpd's own modules.
+sub httpd_module
+{
+    my ($dir) = slurp(var('httpd_conf')) =~ m{LoadModule\s+\S+\s+"?(\S+)/mod_\w+\.so}
+        or die 'no module in ' . var('httpd_conf');
+
+    return "$dir/mod_$_[0].so";
 }
 
 # Lines for a server's configuration: as many children with as many threads each
