@@ -79,11 +79,12 @@ start_or_die(int program, const struct ends *ends, pid_t keeper_pid)
 {
     static char *const arguments[] = { "pyexec-zygote", NULL };
     /* Scripts see it: nothing of the server's own environment. One thread for
-     * libraries, or fork would not be safe. */
+     * libraries, or fork would not be safe. The last is for the loader, and is
+     * taken out again by the zygote. */
     static char *const environment[] = {
         "PATH=/usr/bin:/bin",     "HOME=/sandbox",
         "LANG=C.UTF-8",           "OMP_NUM_THREADS=1",
-        "OPENBLAS_NUM_THREADS=1",
+        "OPENBLAS_NUM_THREADS=1", "LD_BIND_NOW=1",
         NULL,
     };
     sigset_t none;

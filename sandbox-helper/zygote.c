@@ -365,6 +365,9 @@ int main(void)
     if (geteuid() == 0 || getuid() == 0 || getegid() == 0) {
         die("run as root", -EPERM);
     }
+    /* It was for the loader: functions that are looked up when they are first
+     * called would be looked up by every job. Not for the scripts. */
+    (void)unsetenv("LD_BIND_NOW");
     /* One heap for all threads of a script: glibc reserves 64 MiB of address
      * space for each further one, which would count against the memory limit.
      * Not by MALLOC_ARENA_MAX: scripts would see it in their environment. */
