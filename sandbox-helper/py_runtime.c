@@ -162,6 +162,7 @@ int py_runtime_preload(const char *list, size_t size)
     /* A collection in a job must not touch, and so copy, all of this. */
     call_gc("collect");
     call_gc("freeze");
+    py_arenas_fill_gaps();
     return 0;
 }
 
