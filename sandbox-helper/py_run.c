@@ -168,18 +168,27 @@ static void clear_names(PyObject *names, bool single_underscore)
     Py_XDECREF(keys);
 }
 
-static int finish(PyObject *names, int status)
+/* 0, or -1 as flush(). */
+static int end_names(PyObject *names)
 {
-    int flushed;
+    int flushed = flush("stdout") | flush("stderr");
 
-    call_quietly("threading", "_shutdown");
-    call_quietly("atexit", "_run_exitfuncs");
-    flushed = flush("stdout") | flush("stderr");
     clear_names(names, true);
     clear_names(names, false);
     (void)PyGC_Collect();
-    flushed |= flush("stdout") | flush("stderr");
-    return flushed != 0 ? STATUS_FLUSH_FAILED : status;
+    return flushed | flush("stdout") | flush("stderr");
+}
+
+static int finish(PyObject *names, int status)
+{
+    call_quietly("threading", "_shutdown");
+    call_quietly("atexit", "_run_exitfuncs");
+    return end_names(names) != 0 ? STATUS_FLUSH_FAILED : status;
+}
+
+void py_run_end_sample(PyObject *names)
+{
+    (void)end_names(names);
 }
 
 static int prepare_main(PyObject *names)

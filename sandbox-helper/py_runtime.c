@@ -17,12 +17,11 @@
 #include "log.h"
 #include "py_arenas.h"
 #include "py_call.h"
-#include "py_check.h"
 #include "py_hooks.h"
 #include "py_numpy.h"
-#include "py_uname.h"
+#include "py_sample.h"
 #include "py_source.h"
-#include "wire.h"
+#include "py_uname.h"
 #include "zygote_text.h"
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -187,50 +186,11 @@ pid_t py_runtime_fork(void)
     return pid < 0 ? -error : pid;
 }
 
-/* What every run does, on a sample, in a namespace that is thrown away: the
- * pages that this copies would otherwise be copied while somebody waits. A
- * larger sample was measured to copy more pages than it saves. */
-static void touch_memory(void)
-{
-    static const char with_import[] = "import os\nx = str(1 + 1)\n";
-    static const char plain[] = "x = str(1 + 1)\n";
-    const char *sample = expects_imports ? with_import : plain;
-    static const struct py_policy policy = {
-        .imports = "os",
-        .imports_size = 2,
-        .forbid = PXW_FORBID_OS_SYSTEM | PXW_FORBID_OPEN_WRITE,
-    };
-    PyObject *tree = py_check_is_needed(&policy, sample)
-                         ? py_source_compile(sample, true)
-                         : NULL;
-    PyObject *code = Py_CompileString(sample, "<frozen sample>",
-                                      Py_file_input);
-    PyObject *names = PyDict_New();
-    PyObject *result = NULL;
-    char text[64];
-
-    if (tree != NULL) {
-        (void)py_check_refuses(tree, &policy, text, sizeof(text));
-        PyErr_Clear();
-        Py_DECREF(tree);
-    }
-    PyErr_Clear();
-    if (code != NULL && names != NULL
-        && PyDict_SetItemString(names, "__builtins__",
-                                PyEval_GetBuiltins()) == 0) {
-        result = PyEval_EvalCode(code, names, names);
-    }
-    PyErr_Clear(); /* nothing depends on it */
-    Py_XDECREF(result);
-    Py_XDECREF(names);
-    Py_XDECREF(code);
-}
-
 void py_runtime_refresh(void)
 {
     if (py_numpy_reseed() != 0) {
         /* Two runs with the same numbers would break a promise. */
         _exit(1);
     }
-    touch_memory();
+    py_sample_run(expects_imports);
 }
