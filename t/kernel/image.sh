@@ -70,7 +70,7 @@ make_root()
     tar -C "$build" -cf - --exclude=./.git --exclude=./t/logs \
         --exclude=./t/kernel/work --exclude=./t/conf/apache_test_config.pm \
         --exclude=./t/state . | tar -C "$root/pyexec" -xf -
-    cp "$here/guest.sh" "$here/helper.sh" "$here/check.py" "$root/pyexec/t/kernel/"
+    cp "$here/guest.sh" "$here/helper.sh" "$here"/*.py "$root/pyexec/t/kernel/"
     chmod 0755 "$root/pyexec/t/kernel/helper.sh"
     chmod -R u+rwX,go+rX "$root/pyexec"
     used=$(du -sk "$root" | cut -f1)
