@@ -55,16 +55,21 @@ def literal(name, value):
     return b'\0%c%s%c%s' % (len(name), name, len(value), value)
 
 
-def ask_2(connection):
+def headers_2(path, body, stream):
     fields = [(b':method', b'POST'), (b':scheme', b'http'),
-              (b':authority', b'localhost'), (b':path', PATH.encode()),
+              (b':authority', b'localhost'), (b':path', path.encode()),
               (b'content-type', b'application/json'),
-              (b'content-length', str(len(BODY)).encode())]
-    connection.sendall(
-        b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + frame(SETTINGS, 0, 0)
-        + frame(HEADERS, END_HEADERS, STREAM,
-                b''.join(literal(*field) for field in fields))
-        + frame(DATA, END_STREAM, STREAM, BODY))
+              (b'content-length', str(len(body)).encode())]
+    return frame(HEADERS, END_HEADERS, stream,
+                 b''.join(literal(*field) for field in fields)) \
+        + frame(DATA, END_STREAM, stream, body)
+
+
+START_2 = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + frame(SETTINGS, 0, 0)
+
+
+def ask_2(connection):
+    connection.sendall(START_2 + headers_2(PATH, BODY, STREAM))
 
 
 def read_exactly(connection, size):
@@ -111,4 +116,5 @@ def main():
     connection.close()
 
 
-main()
+if __name__ == '__main__':
+    main()

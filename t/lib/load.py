@@ -110,7 +110,8 @@ class Connection:
         except (KeyError, IndexError, ValueError) as error:
             raise Bad('malformed: %r %r' % (error, head[:80]))
         answer = Answer(status, headers, body, time.monotonic() - start)
-        if headers.get('connection', '').lower() == 'close' \
+        tokens = headers.get('connection', '').lower().split(',')
+        if 'close' in [token.strip() for token in tokens] \
                 or not self.keep_alive:
             try:
                 rest = await self.reader.read(1)
