@@ -21,7 +21,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
     json_text json_value matches wait_for seconds var data_lines
-    own_server error_log as_root sanitized mpm mpm_workers
+    own_server run_own end_own error_log as_root sanitized mpm mpm_workers
     httpd_module);
 push @EXPORT, grep { !/^(?:slurp|cpu_ticks)$/ } @PyExec::Process::EXPORT;
 
@@ -154,11 +154,14 @@ sub run_code
 
 # ---- raw connections ----
 
+# port => n, from => address of ours
+
 sub raw_open
 {
     my (%opt) = @_;
     my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-        PeerPort => $opt{port} || var('port'), Timeout => 10)
+        PeerPort => $opt{port} || var('port'), Timeout => 10,
+        $opt{from} ? (LocalAddr => $opt{from}) : ())
         or die "connect: $@";
 
     $socket->autoflush(1);
@@ -305,45 +308,64 @@ sub seconds
 #   ulimit => '-n 400'    what it is started under
 #   hide => [feature...]  its helper runs under t/tools/hide
 #   health => 503         what /health is to answer (default 200)
+#   module, helper => files  others than those under test
+#   port => n             a free one that is known already
+#   bare => 1             no Listen, no module and no places of ours: all that is
+#                         in $extra
 sub own_server
 {
     my ($extra, %opt) = @_;
     my $dir = File::Temp::tempdir('pyxXXXXX', DIR => '/tmp');
-    my $port = free_port();
+    my $port = $opt{port} || free_port();
     my $root = as_root();
     my $user = $root ? 'User ' . var('user') . "\nGroup " . var('group') : '';
-    my $server = { dir => $dir, port => $port };
-    my $helper = var('helper_program');
+    my $server = { dir => $dir, port => $port, opt => \%opt };
+    my $helper = $opt{helper} || var('helper_program');
+    my $module = $opt{module} || var('module_file');
     # Each connection needs one of its own, and more of them come slowly.
     my $children = mpm() eq 'prefork' ? mpm_workers(1, 32, 256) : '';
+    my $ours;
 
     chmod 0711, $dir or die;
     $helper = PyExec::Hide::program($dir, var('t_dir') . '/tools/hide',
                                     $helper, @{ $opt{hide} }) if $opt{hide};
+    $ours = $opt{bare} ? '' : <<"END";
+Listen 127.0.0.1:$port
+LoadModule pyexec_module "$module"
+LogLevel info pyexec:debug
+@{[ var('helper_user') ]}
+PyExecHelperProgram "$helper"
+Define PYEXEC_POLICY_OFF
+Include "@{[ var('locations') ]}"
+END
     open my $conf, '>', "$dir/httpd.conf" or die;
     print $conf <<"END";
 ServerName 127.0.0.1:$port
-Listen 127.0.0.1:$port
 ServerRoot "$dir"
 DefaultRuntimeDir "$dir"
 PidFile "$dir/httpd.pid"
 ErrorLog "$dir/error_log"
 Include "@{[ var('httpd_conf') ]}"
-LoadModule pyexec_module "@{[ var('module_file') ]}"
-LogLevel info pyexec:debug
 $user
-@{[ var('helper_user') ]}
-PyExecHelperProgram "$helper"
-Define PYEXEC_POLICY_OFF
-Include "@{[ var('locations') ]}"
+$ours
 $children$extra
 END
     close $conf or die;
-    $server->{pid} = start_httpd("$dir/httpd.conf", $opt{ulimit});
     $server->{stop} = sub { stop_own($server) };
+    run_own($server);
+    return $server;
+}
+
+# Starts it, for the first time or after it has ended.
+sub run_own
+{
+    my ($server) = @_;
+    my ($dir, %opt) = ($server->{dir}, %{ $server->{opt} });
+
+    $server->{pid} = start_httpd("$dir/httpd.conf", $opt{ulimit});
     $own{ $server->{pid} } = $server;
     wait_for(sub {
-        request('GET', '/health', port => $port)->{status}
+        request('GET', '/health', port => $server->{port})->{status}
             == ($opt{health} || 200);
     }, 15)
         or do {
@@ -352,7 +374,7 @@ END
             stop_own($server);
             die "a server of our own does not answer:\n$log";
         };
-    return $server;
+    return;
 }
 
 # The lines of an own server's error log so far.
@@ -393,11 +415,24 @@ sub stop_own
 {
     my ($server) = @_;
 
-    delete $own{ $server->{pid} } or return; # stopped before
-    kill 'TERM', $server->{pid};
-    waitpid $server->{pid}, 0;
-    kill 'KILL', -$server->{pid};
+    if (delete $own{ $server->{pid} }) {
+        kill 'TERM', $server->{pid};
+        waitpid $server->{pid}, 0;
+        kill 'KILL', -$server->{pid};
+    }
     File::Path::remove_tree($server->{dir});
+    return;
+}
+
+# Ends it by a signal, KILL with all of its children at once, and waits for
+# that; run_own() starts it again.
+sub end_own
+{
+    my ($server, $signal) = @_;
+
+    delete $own{ $server->{pid} } or die 'it has ended before';
+    kill $signal, $signal eq 'KILL' ? -$server->{pid} : $server->{pid};
+    waitpid $server->{pid}, 0;
     return;
 }
 
