@@ -81,7 +81,7 @@ exec perl -we '
     check($each =~ /for my \$directive \(\@directives\)/ && $each =~ /pyexec_directives\.h/,
           "a test sees the default and the merging of each");
     my %known = map { $_ => 1 } @names;
-    my $used = slurp(glob("conf/*.conf conf/*.conf.in t/conf/*.conf.in"));
+    my $used = slurp(glob("conf/*.conf conf/*.conf.in conf/*/*.conf t/conf/*.conf.in"));
     my %used = map { $_ => 1 } $used =~ /^#*\s*(PyExec[A-Za-z]*)\s/gm;
     check($known{$_}, "$_ of the configuration exists") for sort keys %used;
     # Words of the documentation that look like a directive.

@@ -7,7 +7,7 @@ n=0
 fault=
 for file in mod_pyexec/*.[ch] sandbox-helper/*.[ch] t/*/*.c t/*/*.t t/*/*.pm \
             t/*/*/*.pm t/*/*.sh t/*.py t/*/*.py t/*.in bootstrap configure.ac \
-            Makefile.am conf/*; do
+            Makefile.am conf/* conf/*/*; do
     case $file in
     conf/openapi.yaml|mod_pyexec/pyexec_openapi_data.h) continue ;;
     esac

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+# Three nodes behind a front, with the files of conf/cluster: who is asked, who
+# is seen, and what it costs when a node dies, is taken out, or is full.
+# CLUSTER_ROUNDS: as many rounds of everything at random (make check-cluster).
+use strict;
+use warnings FATAL => 'all';
+use PyExec::Cluster;
+use PyExec::Load;
+use PyExec::Test;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $cluster = cluster_start(node => <<"END");
+PyExecConcurrency 2
+PyExecTimeout 20
+<PyExecPool small>
+    PyExecMaxQueue 0
+</PyExecPool>
+<VirtualHost *:\${PYEXEC_NODE_LISTEN}>
+    ServerName b.example
+    CustomLog "\${PYEXEC_NODE_LOGS}/pyexec_node.log" pyexec_node
+    <Location "/execute">
+        SetHandler pyexec
+        PyExecEngine On
+        PyExecPool small
+        Require all granted
+    </Location>
+</VirtualHost>
+END
+my $port = $cluster->{port};
+my @nodes = @{ $cluster->{nodes} };
+END { $_->{stop}->() for $cluster ? ($cluster->{front}, @{ $cluster->{nodes} }) : () }
+
+my $long = "import time\ntime.sleep(%s)\nprint('done')";
+
+who_is_seen();
+who_may_ask();
+a_node_that_is_full();
+killed_with_runs();
+killed_under_load();
+taken_out_under_load();
+restarted_under_load();
+nobody_left();
+rounds($ENV{CLUSTER_ROUNDS}) if $ENV{CLUSTER_ROUNDS};
+done_testing();
+
+# A request from another address of ours, with whatever headers.
+sub asked
+{
+    my ($code, %opt) = @_;
+    my $socket = raw_open(port => $opt{port} || $port, from => $opt{from});
+    my $body = json_text({ code => $code });
+
+    print $socket "POST /execute HTTP/1.1\r\nHost: @{[ $opt{host} || 'localhost' ]}\r\n"
+        . join('', map { "$_\r\n" } @{ $opt{headers} || [] })
+        . "Content-Type: application/json\r\nContent-Length: @{[ length $body ]}\r\n"
+        . "Connection: close\r\n\r\n$body";
+    return $socket;
+}
+
+sub answer_of { return raw_answer($_[0], 60) || { status => 'none', headers => {}, body => '' } }
+
+sub is_lost
+{
+    my ($answer, $name) = @_;
+
+    is("$answer->{status} " . ($answer->{headers}{'retry-after'} || '-'), '503 1',
+       "$name: 503 with Retry-After");
+    like($answer->{json} && $answer->{json}{error} || $answer->{body}, $_[2],
+         "$name: JSON that says why");
+    return;
+}
+
+sub who_is_seen
+{
+    my $answer = answer_of(asked('print(1)', from => '127.0.0.9',
+        headers => ['X-Forwarded-For: 192.0.2.99']));
+    my $node = node_of($answer);
+    my ($run, $line);
+
+    is($answer->{json}{output}, "1\n", 'a run through the front');
+    like($node, qr/^[123]$/, '... by a node') or return;
+    ok(!exists $answer->{headers}{'x-pyexec-run'}, '... whose headers stay inside');
+    ok(wait_for(sub {
+        ($run) = front_log($cluster) =~ m{^127\.0\.0\.9 .* 200 .*:@{[ $nodes[$node - 1]{port} ]} run=(\w{8,})$}m;
+    }, 5), '... of which the log of the front has client, node and id')
+        or diag(front_log($cluster));
+    ok(wait_for(sub {
+        ($line) = node_log($cluster, $node) =~ /^(.* run=\Q@{[ $run || '?' ]}\E .*)$/m;
+    }, 5), '... and that of the node the same id');
+    like($line || '', qr/^127\.0\.0\.9 .* front=127\.0\.0\.2 .*outcome=done tenant=localhost /,
+         '... the client, not what it claims to be, the front, and the tenant');
+    answer_of(asked('print(1)', host => 'b.example'));
+    ok(wait_for(sub { grep { node_log($cluster, $_) =~ / tenant=b\.example / } 1 .. 3 }, 5),
+       'the Host header chooses the tenant at the node');
+    return;
+}
+
+sub who_may_ask
+{
+    my $stranger = sub { answer_of(asked('print(1)', port => $nodes[0]{port},
+                                         from => '127.0.0.3', @_)) };
+    my $inside;
+
+    for my $case ([], [headers => ['X-Forwarded-For: 127.0.0.2']],
+                  [host => 'b.example'], [host => 'pyexec-node']) {
+        is($stranger->(@$case)->{status}, 403, "a node answers its front only: @{[ json_text($case) ]}");
+    }
+    $inside = raw("GET /metrics HTTP/1.1\r\nHost: pyexec-node\r\nConnection: close\r\n\r\n",
+                  port => $port);
+    is($inside->{status}, 403, 'and tells its metrics not through the front');
+    cmp_ok(node_runs($cluster, 1), '==', 0, '... but on the node itself');
+    return;
+}
+
+# One after the other, for two of the front's children that choose in the same
+# microsecond choose the same node.
+sub fill
+{
+    my ($count, $seconds, %opt) = @_;
+    my $before = all_runs();
+    my @runs;
+
+    for my $nth (1 .. $count) {
+        push @runs, asked(sprintf($long, $seconds), %opt);
+        wait_for(sub { all_runs() == $before + $nth }, 20)
+            or diag("run $nth does not begin");
+    }
+    ok(!grep({ node_runs($cluster, $_) != 2 } 1 .. 3), 'each node has two of six runs');
+    return @runs;
+}
+
+sub all_runs
+{
+    my $sum = 0;
+
+    $sum += node_runs($cluster, $_) for 1 .. 3;
+    return $sum;
+}
+
+# Each node takes two runs of that tenant: so do all three, and no fourth is
+# looked for. The front goes on using them.
+sub a_node_that_is_full
+{
+    my @runs = fill(6, 5, host => 'b.example');
+    my ($answer, @answers, @are);
+
+    $answer = answer_of(asked('print(1)', host => 'b.example'));
+    is_lost($answer, 'a seventh', qr/busy/);
+    # At once: a health check would soon have it back.
+    @are = front_members($cluster);
+    @answers = map { answer_of($_) } @runs;
+    is(join(' ', map { $_->{status} } @answers), '200 200 200 200 200 200',
+       '... the six are served') or diag(map { $_->{body} } @answers);
+    ok(!grep({ !/Ok/ || /Err|HcFl/ } @are), '... and no node is taken out for it')
+        or diag(join ', ', @are);
+    return;
+}
+
+# A run that is not the first of its HTTP/2 connection, where httpd has another
+# word for a node's death.
+sub second_of_its_connection
+{
+    my ($seconds) = @_;
+    my ($first, $node);
+
+    open my $client, '-|', '/usr/bin/python3', '-B', var('t_dir') . '/lib/twice.py',
+        $port, sprintf $long, $seconds or die;
+    $first = json_value(scalar <$client>);
+    is($first->{output}, "1\n", 'a first run over HTTP/2');
+    ok(wait_for(sub {
+        ($node) = grep { node_runs($cluster, $_) == 1 } 1 .. 3;
+    }, 10), 'a second one goes on');
+    return ($client, $node || 1);
+}
+
+sub back
+{
+    my ($number, $name) = @_;
+
+    run_own($nodes[$number - 1]);
+    ok(wait_for_members($cluster, 1, 2, 3), "$name: it is back");
+    return;
+}
+
+sub killed_with_runs
+{
+    my ($client, $node) = second_of_its_connection(5);
+    my @runs = fill(5, 5);
+    my @ours = descendants($nodes[$node - 1]{pid});
+    my $sentence = qr/lost because the machine .* interrupted/;
+    my (@answers, @lost);
+
+    end_own($nodes[$node - 1], 'KILL');
+    @answers = map { answer_of($_) } @runs;
+    @lost = grep { $_->{status} ne '200' } @answers;
+    is(scalar @lost, 1, 'a node is killed: the run beside it is lost, no other one');
+    is_lost($lost[0], 'the lost run', $sentence) if @lost;
+    like(scalar <$client>, $sentence, '... and that over HTTP/2 is told the same');
+    close $client;
+    like(front_log($cluster), qr{"POST /execute HTTP/2.0" 503 }, '... with 503');
+    ok(wait_for(sub { !grep { is_alive($_->{Pid}) } @ours }, 10),
+       '... and nothing of the node is left');
+    back($node, 'killed');
+    return;
+}
+
+# Half of the clients keep their connections, as far as they are let.
+sub loads
+{
+    return map { load_start($port, '--clients', 6, '--spin', 20, @$_) }
+        [], ['--keep-alive'];
+}
+
+sub sum_of
+{
+    my ($name, @loads) = @_;
+    my %sum = (503 => 0, 200 => 0);
+
+    for my $done (map { load_end($_) } @loads) {
+        is($done->{bad}, 0, "$name: every request has one good answer") or diag(json_text($done));
+        is($done->{retried}, 0, "$name: ... and none was sent twice");
+        $sum{$_} += $done->{statuses}{$_} for keys %{ $done->{statuses} };
+    }
+    note("$name: " . json_text(\%sum));
+    return \%sum;
+}
+
+# Twelve clients: a node has four of their runs, one more for the moment in which
+# two of the front's children choose at the same time.
+sub killed_under_load
+{
+    my @loads = loads();
+    my $sum;
+
+    sleep 1;
+    end_own($nodes[1], 'KILL');
+    sleep 1;
+    back(2, 'killed under load');
+    sleep 1;
+    $sum = sum_of('killed under load', @loads);
+    cmp_ok($sum->{503}, '<=', 8, 'killed under load: it cost what the node had');
+    cmp_ok($sum->{200}, '>', 30, 'killed under load: runs go on');
+    return;
+}
+
+# Exactly as cluster.md has it.
+sub taken_out_under_load
+{
+    my @loads = loads();
+    my $sum;
+
+    sleep 0.5;
+    drain($cluster, 3);
+    ok(wait_for_members($cluster, 1, 2), 'drained: the front uses the others');
+    ok(wait_for(sub { node_runs($cluster, 3) == 0 }, 20), 'drained: its last run has ended');
+    end_own($nodes[2], 'WINCH');
+    sleep 0.5;
+    undrain($cluster, 3);
+    back(3, 'drained');
+    sleep 0.5;
+    $sum = sum_of('drained', @loads);
+    is($sum->{503}, 0, 'drained: nothing is lost');
+    cmp_ok($sum->{200}, '>', 30, 'drained: runs go on');
+    return;
+}
+
+# As logrotate does every day.
+sub restarted_under_load
+{
+    my @loads = loads();
+    my $sum;
+
+    for my $server (@nodes, $cluster->{front}) {
+        sleep 0.3;
+        kill 'USR1', $server->{pid} or die;
+    }
+    sleep 1;
+    $sum = sum_of('graceful restarts of all', @loads);
+    is($sum->{503}, 0, 'graceful restarts of all: nothing is lost');
+    return;
+}
+
+sub nobody_left
+{
+    my $answer;
+
+    end_own($_, 'TERM') for @nodes;
+    $answer = answer_of(asked('print(1)'));
+    is_lost($answer, 'no node is left', qr/not available/);
+    run_own($_) for @nodes;
+    ok(wait_for_members($cluster, 1, 2, 3), 'they are back');
+    return;
+}
+
+# What the short form does, in any order, and a node that hangs: only a check
+# that has a time of its own finds it, and its runs are late, not lost.
+sub hangs
+{
+    my ($node) = @_;
+    my @loads = loads();
+    my ($sum, $seconds);
+
+    kill 'STOP', -$nodes[$node - 1]{pid};
+    $seconds = seconds(sub {
+        wait_for_members($cluster, grep { $_ != $node } 1 .. 3);
+    });
+    cmp_ok($seconds, '<', 20, "node $node hangs: it is taken out");
+    kill 'CONT', -$nodes[$node - 1]{pid};
+    ok(wait_for_members($cluster, 1, 2, 3), "node $node hangs no more: it is back");
+    $sum = sum_of("node $node hangs", @loads);
+    is($sum->{503}, 0, "node $node hangs: nothing is lost");
+    return;
+}
+
+sub rounds
+{
+    my ($count) = @_;
+    my @events = (\&killed_with_runs, \&killed_under_load, \&taken_out_under_load,
+                  \&restarted_under_load, \&a_node_that_is_full, \&nobody_left,
+                  sub { hangs(1 + int rand 3) });
+
+    for my $event (map { @events } 1 .. $count) {
+        ($event) = $events[rand @events] if rand(3) < 1;
+        $event->();
+    }
+    return;
+}
