@@ -37,8 +37,11 @@
 
 APLOG_USE_MODULE(pyexec);
 
-/* The name changes with the layout below: after an upgrade, a graceful
- * restart loads a newer .so into the same parent. */
+/* A graceful restart may load a newer or older .so into the same parent, which
+ * finds what this one left. So the layout of retained_t never changes: what a
+ * later release has to remember gets an entry of another name beside it. With
+ * another name for all of it the parent would forget its socket, whose backlog
+ * nobody would empty, and its helpers. */
 #define RETAINED "pyexec-helper-1"
 
 /* One serving, the others draining: each graceful restart within the longest
@@ -74,6 +77,10 @@ typedef struct retained_t
      * so that a request need not wait in the backlog to find that out. */
     int *paused;
 } retained_t;
+
+_Static_assert(sizeof(void *) != 8
+               || (sizeof(slot_t) == 56 && sizeof(retained_t) == 1072),
+               "the layout of retained_t must not change; see RETAINED");
 
 static retained_t *retained;
 static apr_pool_t *config_pool;
@@ -116,10 +123,15 @@ static int is_serving(void)
            && state == AP_MPMQ_RUNNING;
 }
 
+/* Whoever has connected meanwhile would wait for nobody: he is told to ask
+ * again, and finds then that it is of no use. */
 static void pause_for(unsigned pause_s)
 {
     retained->retry_at = apr_time_now() + apr_time_from_sec(pause_s);
     *retained->paused = pause_s > 0;
+    if (pause_s > 0) {
+        pyexec_socket_turn_away(retained->listener);
+    }
 }
 
 /* When the next one may be started, after a helper that ended by itself. */

@@ -127,7 +127,7 @@ const char *pyexec_socket_open(apr_pool_t *pool, const char *path,
         return describe(pool, "make the directory", aside);
     }
     first = apr_pstrcat(pool, aside, "/s", NULL);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
         problem = describe(pool, "make a socket for", path);
     }
@@ -148,6 +148,19 @@ const char *pyexec_socket_open(apr_pool_t *pool, const char *path,
     }
     (void)rmdir(aside); /* a left-over empty directory harms nobody */
     return problem;
+}
+
+void pyexec_socket_turn_away(int listener)
+{
+    /* Bounded, for they may come as fast as they go. */
+    for (int i = 0; i < 4 * BACKLOG; i++) {
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0) {
+            return; /* EAGAIN: all are gone; another one: nothing to be done */
+        }
+        (void)close(fd); /* with what it brought unread */
+    }
 }
 
 void pyexec_socket_remove(const char *path)

@@ -23,6 +23,10 @@ const char *pyexec_socket_open(apr_pool_t *pool, const char *path,
                                uid_t helper_uid, gid_t helper_gid,
                                int *ret_fd);
 
+/* Closes whatever waits in the backlog, which no helper is going to accept; to
+ * those who connected it is a question that was not begun with. Never blocks. */
+void pyexec_socket_turn_away(int listener);
+
 /* Removes the socket and, if that was the last one, the directory. */
 void pyexec_socket_remove(const char *path);
 
