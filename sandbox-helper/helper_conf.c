@@ -346,6 +346,10 @@ int helper_conf_setup(struct helper_conf *conf, const char **ret_mistake)
     if (error == 0) {
         error = pxw_get_header(head, &header);
     }
+    if (error == -EPROTONOSUPPORT) {
+        *ret_mistake = "it is of another release than pyexecd "
+                       PACKAGE_VERSION ": install both, then restart httpd";
+    }
     if (error != 0) {
         return error;
     }

@@ -203,6 +203,7 @@ int keeper_zygote_warm(int channel, const struct pool_conf *conf,
     int error;
 
     pxw_begin(&frame, PXW_WARM);
+    pxw_put_str(&frame, PXW_F_VERSION, PACKAGE_VERSION);
     /* Runs, and as many that stand by for the next ones. */
     pxw_put_u32(&frame, PXW_F_SLOTS, 2 * conf->concurrency);
     pxw_put_u64(&frame, PXW_F_MEMORY, conf->memory_bytes);

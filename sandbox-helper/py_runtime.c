@@ -167,7 +167,13 @@ int py_runtime_preload(const char *list, size_t size)
 
 const char *py_runtime_version(void)
 {
-    return PY_VERSION;
+    static char version[32];
+
+    /* The library's, which may be newer than what we were built with:
+     * "3.11.2 (main, …". */
+    (void)snprintf(version, sizeof(version), "%.*s",
+                   (int)strcspn(Py_GetVersion(), " "), Py_GetVersion());
+    return version;
 }
 
 pid_t py_runtime_fork(void)

@@ -66,6 +66,15 @@
  * tags are only ever added; a tag with PXW_OPTIONAL set may be skipped by a
  * reader that does not know it, any other unknown tag is a violation.
  *
+ * Who can meet another version: a package is replaced while httpd runs.
+ *   module, keeper  Children of httpd from before a graceful restart ask the
+ *              keeper from after it: it closes without reading on, which they
+ *              understand (GO) as not begun, and answer 503. A keeper that is
+ *              not the module's refuses SETUP and ends; httpd tries again.
+ *   keeper, zygote  A keeper holds the program that lay beside it when it
+ *              started. In between one of the two may have been replaced: the
+ *              zygote refuses a WARM of another version or release (VERSION).
+ *
  * On a violation (bad magic or version, unknown or unexpected type, length
  * above the type's maximum, malformed or missing field) the reader closes the
  * channel and the run is PXW_BROKEN; nothing of the frame is used.
@@ -78,7 +87,10 @@
 #include <stdint.h>
 
 #define PXW_MAGIC "PYXW"
+/* The tests of upgrades build another one (t/upgrade). */
+#ifndef PXW_VERSION
 #define PXW_VERSION 1
+#endif
 #define PXW_HEADER_BYTES 12
 #define PXW_FIELD_HEADER_BYTES 8
 #define PXW_OPTIONAL 0x8000u
@@ -205,7 +217,8 @@ enum pxw_tag
     PXW_F_LEVEL = 60,     /* name: isolation level, "full" or "restricted";
                            * of a pool: the least that is accepted (absent:
                            * full); in WARM: the one to set up */
-    PXW_F_VERSION = 61,   /* name: the helper's version */
+    PXW_F_VERSION = 61,   /* name: the helper's release; in WARM: the keeper's,
+                           * which must be the zygote's own */
     PXW_F_READY = 62,     /* u32: 1 when runs can be served */
     PXW_F_RUNNING = 63,   /* u32 */
     PXW_F_QUEUED = 64,    /* u32 */

@@ -13,6 +13,9 @@
  * namespace (setns(2) to a slot needs it) and nothing outside. Ends with the
  * keeper, and its jobs with it.
  */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -62,6 +65,19 @@ static void __attribute__((noreturn)) die(const char *step, int error)
     exit(1);
 }
 
+/* Frames of another release could be understood and mean something else: what
+ * one of the two takes for granted of the other's part of the confinement is in
+ * no frame. `theirs` NULL: not even its frames are ours. */
+static void __attribute__((noreturn)) die_of_release(const struct pxw_field *theirs)
+{
+    log_line(LOG_LEVEL_ERROR, 453,
+             "pyexec-zygote " PACKAGE_VERSION " serves no pyexecd of another"
+             " release (%.*s): one was replaced while the other started;"
+             " restart httpd", theirs == NULL ? 7 : (int)theirs->size,
+             theirs == NULL ? "unknown" : (const char *)theirs->data);
+    exit(1);
+}
+
 /* Sends a frame with at most one descriptor; a keeper that is gone ends us. */
 static void send_or_die(struct pxw_writer *frame, const int *fd)
 {
@@ -92,6 +108,10 @@ static size_t receive_or_die(uint16_t type, int *fds, size_t least, size_t most,
 
     if (size == 0 || size == -ECONNRESET) {
         exit(0); /* the keeper is gone */
+    }
+    if (size >= PXW_HEADER_BYTES
+        && pxw_get_header(packet, &header) == -EPROTONOSUPPORT) {
+        die_of_release(NULL);
     }
     if (size < PXW_HEADER_BYTES || got < least
         || pxw_get_header(packet, &header) != 0 || header.type != type
@@ -315,6 +335,17 @@ static enum jail_level level_or_die(const struct pxw_message *warm)
     die("set up the isolation level that was asked for", -EINVAL);
 }
 
+static void check_release_or_die(const struct pxw_message *warm)
+{
+    static const char ours[] = PACKAGE_VERSION;
+    const struct pxw_field *theirs = &warm->field[PXW_F_VERSION];
+
+    if (theirs->data == NULL || theirs->size != sizeof(ours) - 1
+        || memcmp(theirs->data, ours, sizeof(ours) - 1) != 0) {
+        die_of_release(theirs->data == NULL ? NULL : theirs);
+    }
+}
+
 static struct jail jail_or_die(const struct pxw_message *warm)
 {
     struct jail jail = {
@@ -381,6 +412,7 @@ int main(void)
         die("find the stack in /proc/self/maps", rv);
     }
     (void)receive_or_die(PXW_WARM, NULL, 0, 0, &warm);
+    check_release_or_die(&warm);
     jail = jail_or_die(&warm);
     enter_jail_or_die(&jail);
     rv = zygote_jobs_prepare(pxw_u32(&warm, PXW_F_SLOTS, 0), &jail, &reason);
