@@ -158,20 +158,34 @@ sub a_node_that_is_full
 }
 
 # A run that is not the first of its HTTP/2 connection, where httpd has another
-# word for a node's death.
+# word for a node's death; with prefork there is no HTTP/2.
 sub second_of_its_connection
 {
     my ($seconds) = @_;
-    my ($first, $node);
+    my ($client, $first, $node);
 
-    open my $client, '-|', '/usr/bin/python3', '-B', var('t_dir') . '/lib/twice.py',
-        $port, sprintf $long, $seconds or die;
-    $first = json_value(scalar <$client>);
-    is($first->{output}, "1\n", 'a first run over HTTP/2');
+    if (mpm() eq 'prefork') {
+        $first = answer_of(asked('print(1)'))->{json};
+        $client = asked(sprintf $long, $seconds);
+    }
+    else {
+        $first = over_http2(\$client, $seconds);
+    }
+    is($first->{output}, "1\n", 'a first run');
     ok(wait_for(sub {
         ($node) = grep { node_runs($cluster, $_) == 1 } 1 .. 3;
     }, 10), 'a second one goes on');
     return ($client, $node || 1);
+}
+
+sub over_http2
+{
+    my ($ret_client, $seconds) = @_;
+
+    open my $client, '-|', '/usr/bin/python3', '-B', var('t_dir') . '/lib/twice.py',
+        $port, sprintf $long, $seconds or die;
+    $$ret_client = $client;
+    return json_value(scalar <$client>);
 }
 
 sub back
@@ -196,9 +210,12 @@ sub killed_with_runs
     @lost = grep { $_->{status} ne '200' } @answers;
     is(scalar @lost, 1, 'a node is killed: the run beside it is lost, no other one');
     is_lost($lost[0], 'the lost run', $sentence) if @lost;
-    like(scalar <$client>, $sentence, '... and that over HTTP/2 is told the same');
-    close $client;
-    like(front_log($cluster), qr{"POST /execute HTTP/2.0" 503 }, '... with 503');
+  SKIP: {
+        skip 'there is no HTTP/2 with prefork', 2 if mpm() eq 'prefork';
+        like(scalar <$client>, $sentence, '... and that over HTTP/2 is told the same');
+        close $client;
+        like(front_log($cluster), qr{"POST /execute HTTP/2.0" 503 }, '... with 503');
+    }
     ok(wait_for(sub { !grep { is_alive($_->{Pid}) } @ours }, 10),
        '... and nothing of the node is left');
     back($node, 'killed');

@@ -18,7 +18,7 @@ our @EXPORT = qw(cluster_start node_of node_log front_log front_members
     wait_for_members drain undrain node_runs);
 
 my @front_modules = qw(slotmem_shm watchdog proxy proxy_http proxy_balancer
-    proxy_hcheck lbmethod_bybusyness asis remoteip http2);
+    proxy_hcheck lbmethod_bybusyness asis remoteip);
 
 sub conf_dir { return dirname(var('locations')) . '/cluster' }
 
@@ -105,10 +105,14 @@ sub start_front
         'ServerName pyexec\.example' => 'ServerName localhost');
 
     place($shared, 'front.conf', $text);
-    return own_server(load_modules(@front_modules) . <<"END", port => $port, bare => 1);
+    # There is no HTTP/2 with prefork.
+    return own_server(load_modules(@front_modules, mpm() eq 'prefork' ? () : 'http2')
+        . <<"END", port => $port, bare => 1);
 LogLevel info proxy_hcheck:debug
-Protocols h2c http/1.1
-H2Direct on
+<IfModule http2_module>
+    Protocols h2c http/1.1
+    H2Direct on
+</IfModule>
 ProxySourceAddress 127.0.0.2
 Include "$shared/front.conf"
 END
