@@ -35,6 +35,7 @@ my $long = "import time\ntime.sleep(%s)\nprint('done')";
 
 who_is_seen();
 who_may_ask();
+what_is_too_large();
 a_node_that_is_full();
 killed_with_runs();
 killed_under_load();
@@ -51,6 +52,7 @@ sub asked
     my $socket = raw_open(port => $opt{port} || $port, from => $opt{from});
     my $body = json_text({ code => $code });
 
+    local $SIG{PIPE} = 'IGNORE'; # refused before all is sent
     print $socket "POST /execute HTTP/1.1\r\nHost: @{[ $opt{host} || 'localhost' ]}\r\n"
         . join('', map { "$_\r\n" } @{ $opt{headers} || [] })
         . "Content-Type: application/json\r\nContent-Length: @{[ length $body ]}\r\n"
@@ -113,6 +115,18 @@ sub who_may_ask
     return;
 }
 
+sub what_is_too_large
+{
+    for my $more (-1, 1, 64 << 20) {
+        my $code = '#' x ((16 << 20) + $more - length json_text({ code => '' }));
+        my $answer = answer_of(asked($code));
+
+        is("$answer->{status} " . ($answer->{json} ? 'JSON' : '-'),
+           $more > 0 ? '413 JSON' : '200 JSON', "a request of 16 MiB and $more bytes");
+    }
+    return;
+}
+
 # One after the other, for two of the front's children that choose in the same
 # microsecond choose the same node.
 sub fill
@@ -147,6 +161,7 @@ sub a_node_that_is_full
 
     $answer = answer_of(asked('print(1)', host => 'b.example'));
     is_lost($answer, 'a seventh', qr/busy/);
+    ok(!exists $answer->{headers}{'x-pyexec-run'}, '... without what only logs need');
     # At once: a health check would soon have it back.
     @are = front_members($cluster);
     @answers = map { answer_of($_) } @runs;

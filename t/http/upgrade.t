@@ -35,7 +35,9 @@ $port = $server->{port};
 
 everything_at_once('other');
 everything_at_once('this');
-module_alone();
+half('the module', \&graceful, ['module'], ['keeper', 'zygote']);
+half('the helper', sub { kill 'KILL', keeper($server->{pid}) }, ['keeper', 'zygote'],
+     ['module']);
 zygote_alone();
 zygote_of_another_release();
 done_testing();
@@ -133,15 +135,17 @@ sub everything_at_once
     return;
 }
 
-# What is unpacked first is loaded by somebody's restart; the rest comes later.
-sub module_alone
+# One half is taken up, by somebody's restart or for want of a helper, before the
+# other is there or is asked for.
+sub half
 {
+    my ($name, $take_up, $first, $rest) = @_;
     my $mark = mark();
     my (@sockets, @answers, $took);
 
-    install('other', 'module');
-    graceful();
-    ok(wait_for(sub { log_since($mark) =~ /PYX0310/ }, 20), 'module alone: the keeper refuses it');
+    install('other', @$first);
+    $take_up->();
+    ok(wait_for(sub { log_since($mark) =~ /PYX0310/ }, 20), "$name alone: the keeper refuses");
     like(log_since($mark), qr/PYX0310: .*another release than pyexecd/, '... and says so');
     # While it is started again and again: connections that nobody accepts.
     $took = seconds(sub {
@@ -149,14 +153,14 @@ sub module_alone
         @answers = map { raw_answer($_, 30) } @sockets;
     });
     is(join(' ', map { $_ ? $_->{status} : 'none' } @answers), join(' ', (503) x 10),
-       'module alone: every run gets 503');
+       "$name alone: every run gets 503");
     # Twenty seconds is what a run may take with its queue.
     cmp_ok($took, '<', 12, '... at once');
     is_clear_503($answers[-1], 'the last of them');
     is(request('GET', '/health', port => $port)->{status}, 503, '... and /health says it, too');
-    install('other', 'keeper', 'zygote');
+    install('other', @$rest);
     graceful();
-    is_well('module alone: all is well with the rest and a restart');
+    is_well("$name alone: all is well with the rest and a restart");
     install('this', keys %names);
     graceful();
     is_well('and back');
