@@ -36,8 +36,7 @@ my $long = "import time\ntime.sleep(%s)\nprint('done')";
 who_is_seen();
 who_may_ask();
 what_is_too_large();
-a_node_that_is_full();
-killed_with_runs();
+full_and_killed();
 killed_under_load();
 taken_out_under_load();
 restarted_under_load();
@@ -131,12 +130,12 @@ sub what_is_too_large
 # microsecond choose the same node.
 sub fill
 {
-    my ($count, $seconds, %opt) = @_;
+    my ($count, $seconds) = @_;
     my $before = all_runs();
     my @runs;
 
     for my $nth (1 .. $count) {
-        push @runs, asked(sprintf($long, $seconds), %opt);
+        push @runs, asked(sprintf($long, $seconds), host => 'b.example');
         wait_for(sub { all_runs() == $before + $nth }, 20)
             or diag("run $nth does not begin");
     }
@@ -152,26 +151,6 @@ sub all_runs
     return $sum;
 }
 
-# Each node takes two runs of that tenant: so do all three, and no fourth is
-# looked for. The front goes on using them.
-sub a_node_that_is_full
-{
-    my @runs = fill(6, 5, host => 'b.example');
-    my ($answer, @answers, @are);
-
-    $answer = answer_of(asked('print(1)', host => 'b.example'));
-    is_lost($answer, 'a seventh', qr/busy/);
-    ok(!exists $answer->{headers}{'x-pyexec-run'}, '... without what only logs need');
-    # At once: a health check would soon have it back.
-    @are = front_members($cluster);
-    @answers = map { answer_of($_) } @runs;
-    is(join(' ', map { $_->{status} } @answers), '200 200 200 200 200 200',
-       '... the six are served') or diag(map { $_->{body} } @answers);
-    ok(!grep({ !/Ok/ || /Err|HcFl/ } @are), '... and no node is taken out for it')
-        or diag(join ', ', @are);
-    return;
-}
-
 # A run that is not the first of its HTTP/2 connection, where httpd has another
 # word for a node's death; with prefork there is no HTTP/2.
 sub second_of_its_connection
@@ -180,8 +159,8 @@ sub second_of_its_connection
     my ($client, $first, $node);
 
     if (mpm() eq 'prefork') {
-        $first = answer_of(asked('print(1)'))->{json};
-        $client = asked(sprintf $long, $seconds);
+        $first = answer_of(asked('print(1)', host => 'b.example'))->{json};
+        $client = asked(sprintf($long, $seconds), host => 'b.example');
     }
     else {
         $first = over_http2(\$client, $seconds);
@@ -198,7 +177,7 @@ sub over_http2
     my ($ret_client, $seconds) = @_;
 
     open my $client, '-|', '/usr/bin/python3', '-B', var('t_dir') . '/lib/twice.py',
-        $port, sprintf $long, $seconds or die;
+        $port, 'b.example', sprintf $long, $seconds or die;
     $$ret_client = $client;
     return json_value(scalar <$client>);
 }
@@ -212,22 +191,30 @@ sub back
     return;
 }
 
-sub killed_with_runs
+# Each node takes two runs of that tenant, so all three take six and none has
+# room for a seventh, for which no node is taken out. Then one is killed.
+sub full_and_killed
 {
-    my ($client, $node) = second_of_its_connection(5);
-    my @runs = fill(5, 5);
+    my ($client, $node) = second_of_its_connection(6);
+    my @runs = fill(5, 6);
+    my $answer = answer_of(asked('print(1)', host => 'b.example'));
+    # At once: a health check would soon have them back.
+    my @are = front_members($cluster);
     my @ours = descendants($nodes[$node - 1]{pid});
     my $sentence = qr/lost because the machine .* interrupted/;
-    my (@answers, @lost);
+    my @lost;
 
     end_own($nodes[$node - 1], 'KILL');
-    @answers = map { answer_of($_) } @runs;
-    @lost = grep { $_->{status} ne '200' } @answers;
-    is(scalar @lost, 1, 'a node is killed: the run beside it is lost, no other one');
+    is_lost($answer, 'a seventh', qr/busy/);
+    ok(!exists $answer->{headers}{'x-pyexec-run'}, '... without what only logs need');
+    ok(!grep({ !/Ok/ || /Err|HcFl/ } @are), '... and no node is taken out for it')
+        or diag(join ', ', @are);
+    @lost = grep { $_->{status} ne '200' } map { answer_of($_) } @runs;
+    is(scalar @lost, 1, 'a node is killed: of two runs one is lost, and no other node has lost any');
     is_lost($lost[0], 'the lost run', $sentence) if @lost;
   SKIP: {
         skip 'there is no HTTP/2 with prefork', 2 if mpm() eq 'prefork';
-        like(scalar <$client>, $sentence, '... and that over HTTP/2 is told the same');
+        like(scalar <$client>, $sentence, '... and the other, over HTTP/2, is told the same');
         close $client;
         like(front_log($cluster), qr{"POST /execute HTTP/2.0" 503 }, '... with 503');
     }
@@ -348,8 +335,8 @@ sub hangs
 sub rounds
 {
     my ($count) = @_;
-    my @events = (\&killed_with_runs, \&killed_under_load, \&taken_out_under_load,
-                  \&restarted_under_load, \&a_node_that_is_full, \&nobody_left,
+    my @events = (\&full_and_killed, \&killed_under_load, \&taken_out_under_load,
+                  \&restarted_under_load, \&nobody_left,
                   sub { hangs(1 + int rand 3) });
 
     for my $event (map { @events } 1 .. $count) {

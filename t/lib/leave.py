@@ -55,9 +55,9 @@ def literal(name, value):
     return b'\0%c%s%c%s' % (len(name), name, len(value), value)
 
 
-def headers_2(path, body, stream):
+def headers_2(path, body, stream, host=b'localhost'):
     fields = [(b':method', b'POST'), (b':scheme', b'http'),
-              (b':authority', b'localhost'), (b':path', path.encode()),
+              (b':authority', host), (b':path', path.encode()),
               (b'content-type', b'application/json'),
               (b'content-length', str(len(body)).encode())]
     return frame(HEADERS, END_HEADERS, stream,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two runs over one HTTP/2 connection (h2c), one after the other.
 
-  twice.py PORT SCRIPT
+  twice.py PORT HOST SCRIPT
 
 The first is over in a moment, the second runs SCRIPT. Prints the body of each
 answer as a line of JSON.
@@ -17,7 +17,8 @@ from leave import (ACK, DATA, END_STREAM, SETTINGS, START_2, connect, frame,
 
 def ask(connection, code, stream):
     body = json.dumps({'code': code}).encode()
-    connection.sendall(headers_2('/execute', body, stream))
+    connection.sendall(headers_2('/execute', body, stream,
+                                 sys.argv[2].encode()))
 
 
 def read_body(connection, stream):
@@ -39,7 +40,7 @@ def main():
     connection = connect(int(sys.argv[1]), 'h2c')
     connection.settimeout(60)
     connection.sendall(START_2)
-    for stream, code in (1, 'print(1)'), (3, sys.argv[2]):
+    for stream, code in (1, 'print(1)'), (3, sys.argv[3]):
         ask(connection, code, stream)
         print(json.dumps(json.loads(read_body(connection, stream))), flush=True)
 
