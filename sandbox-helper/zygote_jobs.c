@@ -79,6 +79,9 @@ static int make_slot(struct zygote_job *job)
     return rv;
 }
 
+/* One of them now, so that what stands in the way shows before anybody waits;
+ * the others when there is a job for them: enter_slot() does it. Few places
+ * ever have as many runs at a time as they may. */
 static int make_slots(uint32_t count)
 {
     if (count == 0 || count > ZYGOTE_MAX_JOBS) {
@@ -89,17 +92,10 @@ static int make_slots(uint32_t count)
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < count; i++) {
-        struct zygote_job *job = &table.jobs[i];
-        int rv;
-
-        *job = (struct zygote_job){ .pidfd = -1, .slot = NO_SLOT };
-        rv = table.jail.level == JAIL_FULL ? make_slot(job) : 0;
-        if (rv != 0) {
-            return rv;
-        }
-        table.count = i + 1;
+        table.jobs[i] = (struct zygote_job){ .pidfd = -1, .slot = NO_SLOT };
     }
-    return 0;
+    table.count = count;
+    return table.jail.level == JAIL_FULL ? make_slot(&table.jobs[0]) : 0;
 }
 
 static int limit_tasks(uint32_t slots)
@@ -209,9 +205,9 @@ static int last_pid_for_jobs(void)
     return table.jail.processes ? -1 : table.last_pid;
 }
 
-/* A slot is made anew when its init died (which only a fault of ours could
- * cause), when it could not be renewed, or when the next job would not be PID
- * 2: see PXW_EXIT_AGAIN. */
+/* A slot is made when its first job comes, and anew when its init died (which
+ * only a fault of ours could cause), when it could not be renewed, or when the
+ * next job would not be PID 2: see PXW_EXIT_AGAIN. */
 static int enter_slot(struct zygote_job *job)
 {
     int rv;
@@ -219,7 +215,9 @@ static int enter_slot(struct zygote_job *job)
     if (table.jail.level < JAIL_FULL) {
         return 0; /* jobs have PIDs of the host; the filter guards signals */
     }
-    rv = !job->counted && slot_enter(&job->slot) == 0 ? 0 : replace_slot(job);
+    rv = job->slot.pidfd >= 0 && !job->counted && slot_enter(&job->slot) == 0
+             ? 0
+             : replace_slot(job);
     job->counted = last_pid_for_jobs() < 0;
     return rv;
 }
