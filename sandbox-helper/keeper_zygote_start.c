@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -192,6 +193,18 @@ int keeper_zygote_start(int program, int cgroup,
     return 0;
 }
 
+/* One for all zygotes, for as long as this process lives; -1: they do without.
+ * What it is for, and why nobody can misuse it: zygote_shared.c. */
+static int text_file(void)
+{
+    static int file = -1;
+
+    if (file < 0) {
+        file = memfd_create("pyexec-text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    }
+    return file;
+}
+
 int keeper_zygote_warm(int channel, const struct pool_conf *conf,
                        const struct plan_branch *branch,
                        enum keeper_level level)
@@ -200,6 +213,7 @@ int keeper_zygote_warm(int channel, const struct pool_conf *conf,
     size_t preload_size = branch == NULL ? conf->preload_size
                                          : branch->preload_size;
     CLEANUP(pxw_writer_free) struct pxw_writer frame = { 0 };
+    int file = text_file();
     int error;
 
     pxw_begin(&frame, PXW_WARM);
@@ -216,6 +230,7 @@ int keeper_zygote_warm(int channel, const struct pool_conf *conf,
         pxw_put_bytes(&frame, PXW_F_ENV, conf->env, conf->env_size);
     }
     error = pxw_end(&frame);
-    return error == 0 ? fdio_send(channel, frame.data, frame.size, NULL, 0)
+    return error == 0 ? fdio_send(channel, frame.data, frame.size, &file,
+                                   file < 0 ? 0 : 1)
                       : error;
 }

@@ -58,13 +58,14 @@ static PyStatus configure(PyConfig *config)
     return status;
 }
 
-int py_runtime_start(const char **ret_reason)
+int py_runtime_start(int text_file, const char **ret_reason)
 {
     PyPreConfig before;
     PyConfig config;
     PyStatus status;
 
-    (void)zygote_text_move((const void *)(uintptr_t)Py_InitializeFromConfig);
+    (void)zygote_text_move((const void *)(uintptr_t)Py_InitializeFromConfig,
+                           text_file);
     if (py_hooks_register() != 0) {
         *ret_reason = "cannot add the audit hook";
         return -1;

@@ -9,9 +9,9 @@
 #include <sys/types.h>
 
 /* In the zygote, inside the private root, single-threaded: starts the
- * interpreter. Returns 0, or -1 with *ret_reason (static or the
- * interpreter's) saying why. */
-int py_runtime_start(const char **ret_reason);
+ * interpreter, its code in `text_file` (see zygote_text.h). Returns 0, or -1
+ * with *ret_reason (static or the interpreter's) saying why. */
+int py_runtime_start(int text_file, const char **ret_reason);
 
 /* In the zygote: imports each of the modules in `list` (one a line), then
  * freezes what is there out of the garbage collector. A module that is not

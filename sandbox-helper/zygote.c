@@ -33,6 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "fdio.h"
 #include "jail_mounts.h"
 #include "jail_ns.h"
@@ -389,6 +390,7 @@ int main(void)
     struct pxw_message warm;
     struct jail jail;
     const char *reason = "";
+    int text_file = -1;
     struct rlimit stack = { 8u << 20, 8u << 20 };
     int rv;
 
@@ -411,7 +413,7 @@ int main(void)
     if (rv != 0) {
         die("find the stack in /proc/self/maps", rv);
     }
-    (void)receive_or_die(PXW_WARM, NULL, 0, 0, &warm);
+    (void)receive_or_die(PXW_WARM, &text_file, 0, 1, &warm);
     check_release_or_die(&warm);
     jail = jail_or_die(&warm);
     enter_jail_or_die(&jail);
@@ -422,10 +424,11 @@ int main(void)
     if (pxw_has(&warm, PXW_F_ENV)) {
         set_environment_or_die(&warm.field[PXW_F_ENV]);
     }
-    if (py_runtime_start(&reason) != 0) {
+    if (py_runtime_start(text_file, &reason) != 0) {
         log_line(LOG_LEVEL_ERROR, 452, "cannot start Python: %s", reason);
         return 1;
     }
+    cleanup_fd(&text_file);
     if (py_runtime_preload((const char *)warm.field[PXW_F_PRELOAD].data,
                            warm.field[PXW_F_PRELOAD].size) != 0) {
         die("take hold of Python's json and os modules", -ENOENT);

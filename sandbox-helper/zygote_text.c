@@ -16,6 +16,10 @@
  * over the original by one mremap(2): there is no moment at which memory is
  * writable and executable, or code is missing. Constants become executable by
  * this, as they were in every program before 2018; nothing becomes writable.
+ *
+ * Where the kernel has put the library at a multiple of a huge page, as it does
+ * since Linux 6.7 on most file systems, the part in front of what the loader
+ * relocates is the same in every zygote, and they share one copy.
  */
 #include "zygote_text.h"
 
@@ -25,6 +29,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "zygote_shared.h"
 
 #define HUGE_BYTES ((uintptr_t)2 << 20)
 
@@ -37,6 +43,7 @@ struct library
 {
     uintptr_t inside;
     uintptr_t start;  /* of what is read-only */
+    uintptr_t alike;  /* the end of what is so in the file */
     uintptr_t end;
     bool found;
 };
@@ -86,62 +93,69 @@ static int measure(struct dl_phdr_info *info, size_t size, void *argument)
     }
     library->found = !gaps;
     library->start = first;
+    library->alike = writable == UINTPTR_MAX ? last : writable;
     library->end = writable == UINTPTR_MAX ? last
                    : relocated > writable  ? relocated
                                            : writable;
     return 1;
 }
 
-/* A copy in huge pages, readable and executable; NULL: there are none. */
-static void *copy(uintptr_t from, size_t size, void **ret_room,
-                  size_t *ret_room_size)
+/* A copy of our own in huge pages, readable and executable, or -1: there are
+ * none. */
+static int copy(uintptr_t from, size_t size, void *place)
+{
+    (void)madvise(place, size, MADV_HUGEPAGE); /* the next but one tells */
+    memcpy(place, (const void *)from, size);
+    return madvise(place, size, MADV_COLLAPSE) == 0
+                   && mprotect(place, size, PROT_READ | PROT_EXEC) == 0
+               ? 0
+               : -1;
+}
+
+/* Puts a copy in the place of what is there: the shared one, or with no file
+ * one of our own. Returns `size`, or 0: all is as it was. */
+static size_t replace(uintptr_t from, size_t size, int file)
 {
     size_t room_size = size + HUGE_BYTES;
     void *room = mmap(NULL, room_size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     void *place;
+    int rv;
 
     if (room == MAP_FAILED) {
-        *ret_room = NULL;
-        return NULL;
-    }
-    *ret_room = room;
-    *ret_room_size = room_size;
-    place = (void *)round_up((uintptr_t)room);
-    (void)madvise(place, size, MADV_HUGEPAGE); /* the next but one tells */
-    memcpy(place, (const void *)from, size);
-    if (madvise(place, size, MADV_COLLAPSE) != 0
-        || mprotect(place, size, PROT_READ | PROT_EXEC) != 0) {
-        return NULL;
-    }
-    return place;
-}
-
-size_t zygote_text_move(const void *inside)
-{
-    struct library library = { .inside = (uintptr_t)inside };
-    void *room = NULL;
-    void *place;
-    size_t room_size = 0;
-    size_t size;
-
-    (void)dl_iterate_phdr(measure, &library);
-    library.start = round_up(library.start);
-    library.end = round_down(library.end);
-    if (!library.found || library.end <= library.start) {
         return 0;
     }
-    size = library.end - library.start;
-    place = copy(library.start, size, &room, &room_size);
-    if (place != NULL
+    place = (void *)round_up((uintptr_t)room);
+    rv = file < 0 ? copy(from, size, place)
+                  : zygote_shared_map(file, (const void *)from, size, place);
+    if (rv == 0
         && mremap(place, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
-                  (void *)library.start)
+                  (void *)from)
                == MAP_FAILED) {
-        place = NULL;
+        rv = -1;
     }
     /* What is left of it on both sides, or all. */
-    if (room != NULL) {
-        (void)munmap(room, room_size);
+    (void)munmap(room, room_size);
+    return rv == 0 ? size : 0;
+}
+
+size_t zygote_text_move(const void *inside, int file)
+{
+    struct library library = { .inside = (uintptr_t)inside };
+    size_t shared = 0;
+
+    (void)dl_iterate_phdr(measure, &library);
+    if (file >= 0 && library.start == round_up(library.start)) {
+        library.alike = round_down(library.alike);
+        if (library.found && library.alike > library.start) {
+            shared = replace(library.start, library.alike - library.start,
+                             file);
+        }
     }
-    return place == NULL ? 0 : size;
+    library.start = round_up(library.start) + shared;
+    library.end = round_down(library.end);
+    if (!library.found || library.end <= library.start) {
+        return shared;
+    }
+    return shared + replace(library.start, library.end - library.start, -1);
 }
