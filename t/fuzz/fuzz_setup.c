@@ -6,6 +6,7 @@
  */
 #include "fuzz.h"
 
+#include "cleanup.h"
 #include "fdio.h"
 #include "helper_conf.h"
 #include "keeper_plan.h"
@@ -32,13 +33,16 @@ static void check_warm(const struct pool_conf *pool,
     static uint8_t packet[WARM_BYTES];
     struct pxw_header header;
     struct pxw_message message;
+    int text_file = -1;
     size_t fds = 0;
     ssize_t size;
 
     FUZZ_HOLDS(keeper_zygote_warm(channel[0], pool, branch,
                                   pool->least_level) == 0);
-    size = fdio_receive(channel[1], packet, sizeof(packet), NULL, 0, &fds);
-    FUZZ_HOLDS(size >= PXW_HEADER_BYTES);
+    size = fdio_receive(channel[1], packet, sizeof(packet), &text_file, 1,
+                        &fds);
+    cleanup_fd(&text_file);
+    FUZZ_HOLDS(size >= PXW_HEADER_BYTES && fds <= 1);
     FUZZ_HOLDS(pxw_get_header(packet, &header) == 0);
     FUZZ_HOLDS(header.type == PXW_WARM
                && header.length == (size_t)size - PXW_HEADER_BYTES);
