@@ -11,6 +11,7 @@
 #include "pyexec_places.h"
 #include "pyexec_policy.h"
 #include "pyexec_pools.h"
+#include "pyexec_pythons.h"
 #include "pyexec_socket.h"
 #include "pyexec_spawn.h"
 #include "pyexec_workers.h"
@@ -283,6 +284,37 @@ static int are_places_bad(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
     return looks.bad;
 }
 
+static void check_python(const pyexec_pool_t *pool, const char *program,
+                         looks_t *looks)
+{
+    const char *names = pool->python == NULL
+                            ? NULL
+                            : pyexec_pythons_instead(looks->pool, program,
+                                                     pool->python);
+
+    if (names != NULL && is_news(looks, pool->from.python)) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0,
+                     looks->main_server, PYXNO(0031) "%s: PyExecPython: the "
+                     "helper was not built for '%s'; it was for: %s",
+                     pool->from.python, pool->python, names);
+        looks->bad = 1;
+    }
+}
+
+static int are_pools_bad(server_rec *s, const pyexec_global_t *global,
+                         apr_pool_t *ptemp)
+{
+    looks_t looks = { .pool = ptemp, .main_server = s,
+                      .told = apr_hash_make(ptemp) };
+    int count = 0;
+    const pyexec_pool_t *const *pools = pyexec_pools_all(&count);
+
+    for (int i = 0; i < count; i++) {
+        check_python(pools[i], global->helper_program, &looks);
+    }
+    return looks.bad;
+}
+
 int pyexec_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                  server_rec *s)
 {
@@ -290,6 +322,7 @@ int pyexec_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     int bad = are_places_bad(s, pconf, ptemp);
 
     (void)plog; /* the hook's signature */
+    bad |= are_pools_bad(s, &global, ptemp);
     if (pyexec_places_any_engine()) {
         bad |= is_program_bad(s, &global);
         bad |= is_user_bad(s, &global, ptemp);

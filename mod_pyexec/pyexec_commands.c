@@ -122,6 +122,11 @@ static const char *check_text(cmd_parms *cmd, pyexec_kind_e kind, const char **t
         return !pyexec_value_is_pool(*text)
             ? apr_psprintf(cmd->pool, "'%s' is not the name of a pool", *text)
             : NULL;
+    case PYEXEC_KIND_PYTHON:
+        return !pyexec_value_is_pool(*text)
+            ? apr_psprintf(cmd->pool, "'%s' is not the name of an interpreter",
+                           *text)
+            : NULL;
     case PYEXEC_KIND_PATH:
         *text = ap_server_root_relative(cmd->pool, *text);
         break;
@@ -357,6 +362,8 @@ static const char *define_pool(cmd_parms *cmd, void *place, const char *args)
 #define SET_IMPORTS set_imports
 #define COMMAND_FORBID(...) AP_INIT_TAKE_ARGV(__VA_ARGS__)
 #define SET_FORBID set_forbid
+#define COMMAND_PYTHON(...) AP_INIT_TAKE1(__VA_ARGS__)
+#define SET_PYTHON set_text
 #define COMMAND_ENV(...) AP_INIT_TAKE2(__VA_ARGS__)
 #define SET_ENV set_env
 #define COMMAND(scope, kind, field, name, value, least, most, help) \

@@ -38,6 +38,7 @@ typedef struct pyexec_tenant_t
 #define PYEXEC_TYPE_LIST const char *
 #define PYEXEC_TYPE_POOLNAME const char *
 #define PYEXEC_TYPE_ENV const char *
+#define PYEXEC_TYPE_PYTHON const char *
 
 /* Kinds that are numbers are unset as PYEXEC_UNSET, the others as NULL. */
 #define PYEXEC_EMPTY_FLAG PYEXEC_UNSET
@@ -57,6 +58,7 @@ typedef struct pyexec_tenant_t
 #define PYEXEC_EMPTY_LIST NULL
 #define PYEXEC_EMPTY_POOLNAME NULL
 #define PYEXEC_EMPTY_ENV NULL
+#define PYEXEC_EMPTY_PYTHON NULL
 
 #define PYEXEC_FIELD(scope, kind, field, name, value, least, most, help) \
     PYEXEC_TYPE_##kind field;

@@ -35,6 +35,7 @@
  *          IMPORTS    see pyexec_policy.h
  *          FORBID     see pyexec_policy.h
  *          ENV        NAME value; each directive adds one
+ *          PYTHON     letters, digits, dots, dashes
  */
 #ifndef PYEXEC_DIRECTIVES_H
 #define PYEXEC_DIRECTIVES_H
@@ -183,7 +184,10 @@
       "modules loaded before the first run (default: those of the code "    \
       "contract); none: no module")                                         \
     X(POOL, ENV, env, "PyExecEnv", NULL, 0, 0,                              \
-      "NAME value: a variable of the scripts' environment")
+      "NAME value: a variable of the scripts' environment")                 \
+    X(POOL, PYTHON, python, "PyExecPython", NULL, 0, 0,                     \
+      "which of the interpreters that it was built for runs the scripts, "  \
+      "such as python3.12 (default: the first)")
 
 #define PYEXEC_GLOBAL_DIRECTIVES(X)                                         \
     X(GLOBAL, PATH, helper_program, "PyExecHelperProgram",                  \

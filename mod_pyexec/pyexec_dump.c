@@ -77,6 +77,7 @@ static const char *show_list(apr_pool_t *pool, const char *list,
 #define SHOW_POOLNAME(pool, value) show_text(value, "the tenant's own")
 #define SHOW_LIST(pool, value) show_list(pool, value, "none")
 #define SHOW_ENV(pool, value) show_list(pool, value, "none")
+#define SHOW_PYTHON(pool, value) show_text(value, "the default one")
 
 typedef struct output_t
 {

@@ -304,6 +304,7 @@ void pyexec_outcome_put_usage(pyexec_buffer_t *buffer,
                               const pyexec_outcome_t *outcome)
 {
     const struct pxw_message *message = outcome->message;
+    pyexec_text_t python = pyexec_outcome_text(outcome, PXW_F_PYTHON);
 
     if (!outcome->asked->usage) {
         return;
@@ -318,5 +319,11 @@ void pyexec_outcome_put_usage(pyexec_buffer_t *buffer,
                            (apr_int64_t)pxw_u64(message, PXW_F_PEAK, 0));
     pyexec_json_name(buffer, "ended_by");
     pyexec_json_put_text(buffer, pxw_outcome_name(outcome->outcome));
+    if (python.size > 0) {
+        pyexec_json_name(buffer, "python");
+        pyexec_json_text_open(buffer);
+        pyexec_json_text_add(buffer, python.bytes, python.size);
+        pyexec_json_text_close(buffer);
+    }
     pyexec_json_object_close(buffer);
 }

@@ -16,7 +16,7 @@
 #define TENANT_POOL "tenant:"
 
 /* What a pool costs in the set-up beside its texts. */
-#define POOL_BYTES 512
+#define POOL_BYTES 1024
 #define SETUP_BYTES (1u << 20)
 
 /* Made anew by every reading. */

@@ -113,6 +113,9 @@ static void put_pool(struct pxw_writer *frame, const pyexec_pool_t *pool)
     if (pool->env != NULL) {
         pxw_put_str(frame, PXW_F_ENV, pool->env);
     }
+    if (pool->python != NULL) {
+        pxw_put_str(frame, PXW_F_INTERPRETER, pool->python);
+    }
     pxw_put_close(frame, open);
 }
 

@@ -38,6 +38,7 @@ typedef enum
     PYEXEC_KIND_IMPORTS,
     PYEXEC_KIND_FORBID,
     PYEXEC_KIND_ENV,
+    PYEXEC_KIND_PYTHON,
 } pyexec_kind_e;
 
 /* Offsets are into the structure of the scope. */

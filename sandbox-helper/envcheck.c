@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "envcheck_zygote.h"
 #include "fdio.h"
+#include "helper_pythons.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -348,8 +350,41 @@ static void tell_cgroup(void)
          detail);
 }
 
-enum envcheck_result envcheck_run(int zygote_program)
+/* A link to a program that was tried already. */
+static bool is_alias(const struct helper_pythons *pythons, size_t index)
 {
+    struct stat status;
+    struct stat other;
+
+    if (fstat(pythons->list[index].program, &status) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < index; i++) {
+        if (fstat(pythons->list[i].program, &other) == 0
+            && other.st_dev == status.st_dev
+            && other.st_ino == status.st_ino) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum envcheck_result try_python(const struct helper_python *python)
+{
+    if (envcheck_zygote(python, LEVEL_FULL, false) == 0) {
+        /* Only told: who needs it is refused with a line in the log. */
+        (void)envcheck_zygote(python, LEVEL_FULL, true);
+        return ENVCHECK_FULL;
+    }
+    return envcheck_zygote(python, LEVEL_RESTRICTED, false) == 0
+               ? ENVCHECK_RESTRICTED
+               : ENVCHECK_NOTHING;
+}
+
+enum envcheck_result envcheck_run(const struct helper_pythons *pythons)
+{
+    enum envcheck_result least = ENVCHECK_FULL;
+
     (void)printf("What user %d, group %d gets from this machine:\n",
                  (int)geteuid(), (int)getegid());
     tell_namespaces();
@@ -362,15 +397,18 @@ enum envcheck_result envcheck_run(int zygote_program)
     tell_descriptors();
     tell_cgroup();
     (void)fflush(stdout);
-    if (envcheck_zygote(zygote_program, LEVEL_FULL, false) == 0) {
-        /* Only told: who needs it is refused with a line in the log. */
-        (void)envcheck_zygote(zygote_program, LEVEL_FULL, true);
-        return ENVCHECK_FULL;
+    for (size_t i = 0; i < pythons->count; i++) {
+        enum envcheck_result result =
+            is_alias(pythons, i) ? least : try_python(&pythons->list[i]);
+
+        least = result > least ? result : least;
     }
-    if (envcheck_zygote(zygote_program, LEVEL_RESTRICTED, false) == 0) {
+    if (least == ENVCHECK_RESTRICTED) {
         (void)printf("Pools need \"PyExecIsolation restricted\" here.\n");
-        return ENVCHECK_RESTRICTED;
     }
-    (void)printf("Nothing can be served here.\n");
-    return ENVCHECK_NOTHING;
+    if (least == ENVCHECK_NOTHING) {
+        (void)printf(pythons->count > 1 ? "Not everything can be served here.\n"
+                                        : "Nothing can be served here.\n");
+    }
+    return least;
 }

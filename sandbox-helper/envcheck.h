@@ -6,6 +6,8 @@
 #ifndef PYEXEC_ENVCHECK_H
 #define PYEXEC_ENVCHECK_H
 
+struct helper_pythons;
+
 /* What envcheck_run() returns, and the process then. */
 enum envcheck_result
 {
@@ -15,7 +17,7 @@ enum envcheck_result
 };
 
 /* Prints a report to stdout: one line a feature, then the level that a zygote
- * reached. Must run as the user who is to serve, whose rights were dropped. */
-enum envcheck_result envcheck_run(int zygote_program);
+ * of each interpreter reached, of which the least counts. Must run as the user who is to serve, whose rights were dropped. */
+enum envcheck_result envcheck_run(const struct helper_pythons *pythons);
 
 #endif

@@ -114,7 +114,8 @@ static void show_log(int log)
     }
 }
 
-int envcheck_zygote(int program, enum keeper_level level, bool processes)
+int envcheck_zygote(const struct helper_python *python, enum keeper_level level,
+                    bool processes)
 {
     /* The smallest pool there is. */
     const struct pool_conf pool = {
@@ -123,29 +124,31 @@ int envcheck_zygote(int program, enum keeper_level level, bool processes)
         .processes = processes ? 2 : 1,
     };
     const char *what = processes ? " with PyExecProcesses" : "";
+    const char *whose = python->name[0] == '\0' ? "" : " PyExecPython ";
     CLEANUP(end_zygote) struct keeper_zygote_ends ends = {
         .pidfd = -1, .channel = -1, .log = -1,
     };
-    char python[PXW_NAME_MAX + 1];
+    char version[PXW_NAME_MAX + 1];
     const char *step = "";
-    int error = keeper_zygote_start(program, -1, &ends, &step);
+    int error = keeper_zygote_start(python->program, -1, &ends, &step);
 
     if (error != 0) {
-        (void)printf("Isolation \"%s\": not reached: cannot %s: %s.\n",
-                     keeper_level_name(level), step, strerror(-error));
+        (void)printf("Isolation \"%s\"%s%s: not reached: cannot %s: %s.\n",
+                     keeper_level_name(level), whose, python->name, step, strerror(-error));
         return error;
     }
     error = keeper_zygote_warm(ends.channel, &pool, NULL, level);
     if (error == 0) {
-        error = take_answer(ends.channel, level, python);
+        error = take_answer(ends.channel, level, version);
     }
     if (error == 0) {
-        (void)printf("Isolation \"%s\"%s: reached and tested, Python %s.\n",
-                     keeper_level_name(level), what, python);
+        (void)printf("Isolation \"%s\"%s%s%s: reached and tested, Python %s.\n",
+                     keeper_level_name(level), whose, python->name, what,
+                     version);
         return 0;
     }
-    (void)printf("Isolation \"%s\"%s: not reached: %s.\n",
-                 keeper_level_name(level), what,
+    (void)printf("Isolation \"%s\"%s%s%s: not reached: %s.\n",
+                 keeper_level_name(level), whose, python->name, what,
                  error == -ECONNRESET ? "the zygote ended"
                  : error == -EPROTO   ? "it isolates less"
                                       : strerror(-error));

@@ -9,9 +9,12 @@
 
 #include <stdbool.h>
 
-/* Starts a zygote, for runs that may start `processes` or not, waits until it
- * is warm at `level`, prints how that went and ends it. 0: it was; or a
- * negative errno. */
-int envcheck_zygote(int program, enum keeper_level level, bool processes);
+struct helper_python;
+
+/* Starts a zygote of this interpreter, for runs that may start `processes` or
+ * not, waits until it is warm at `level`, prints how that went and ends it. 0:
+ * it was; or a negative errno. */
+int envcheck_zygote(const struct helper_python *python, enum keeper_level level,
+                    bool processes);
 
 #endif

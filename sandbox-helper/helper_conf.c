@@ -156,8 +156,7 @@ int helper_conf_options(int argc, char **argv, struct helper_conf *conf,
     };
     int option;
 
-    *conf = (struct helper_conf){ .listener = -1, .lifeline = -1,
-                                  .zygote_program = -1 };
+    *conf = (struct helper_conf){ .listener = -1, .lifeline = -1 };
     opterr = 0;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         const char *mistake = NULL;
@@ -238,7 +237,9 @@ static int copy_field(const struct pxw_field *field, uint8_t **ret_data,
     return 0;
 }
 
-static int read_pool(const struct pxw_field *field, struct pool_conf *pool)
+static int read_pool(const struct pxw_field *field,
+                     const struct helper_pythons *pythons,
+                     struct pool_conf *pool)
 {
     struct pxw_message message;
     const struct pxw_field *name;
@@ -273,6 +274,11 @@ static int read_pool(const struct pxw_field *field, struct pool_conf *pool)
     if (error == 0) {
         error = copy_field(&message.field[PXW_F_ENV], &pool->env,
                            &pool->env_size);
+    }
+    pool->program = helper_pythons_find(pythons,
+                                        &message.field[PXW_F_INTERPRETER]);
+    if (error == 0 && pool->program < 0) {
+        return pool->program;
     }
     return error != 0 ? error : ranges_hold(pool) ? 0 : -ERANGE;
 }
@@ -311,7 +317,12 @@ static int read_pools(const struct pxw_message *setup,
             return -EINVAL;
         }
         conf->pool_count++; /* first, so that a half-read one is freed too */
-        error = read_pool(&field, pool);
+        error = read_pool(&field, &conf->pythons, pool);
+        if (error == -ENOENT) {
+            *ret_mistake = "a pool wants an interpreter that none of the programs"
+                           " pyexec-zygote-NAME beside this one is for";
+            return -EINVAL;
+        }
         if (error == -ERANGE) {
             *ret_mistake = "a number or the isolation level of a pool is out of its"
                            " range";

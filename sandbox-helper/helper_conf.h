@@ -7,6 +7,7 @@
 #ifndef PYEXEC_HELPER_CONF_H
 #define PYEXEC_HELPER_CONF_H
 
+#include "helper_pythons.h"
 #include "keeper_level.h"
 #include "wire.h"
 
@@ -45,6 +46,7 @@ struct pool_conf
     size_t preload_size;
     uint8_t *env;     /* NAME=value, one a line; NULL: none of its own */
     size_t env_size;
+    int program;      /* of its zygotes; one of helper_conf's */
 };
 
 struct helper_conf
@@ -60,7 +62,7 @@ struct helper_conf
     /* descriptors; main.c opens and closes them */
     int listener;
     int lifeline;
-    int zygote_program;
+    struct helper_pythons pythons;
 
     /* which file the path named at the start: what is unlinked at the end
      * must still be that one. socket_inode is 0 when there was none. */
@@ -81,7 +83,8 @@ int helper_conf_options(int argc, char **argv, struct helper_conf *conf,
 
 /* Reads and checks the SETUP frame from the lifeline; blocks for at most five
  * seconds. 0, or -EINVAL with *ret_mistake, or what reading or wire.h's
- * checks returned. */
+ * checks returned. Needs `pythons`: a pool that wants another interpreter is a
+ * mistake. */
 int helper_conf_setup(struct helper_conf *conf, const char **ret_mistake);
 
 /* Frees what the struct owns; descriptors are left alone. */

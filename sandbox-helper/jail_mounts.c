@@ -26,9 +26,9 @@
 #include "cleanup.h"
 #include "jail_programs.h"
 
-/* Any directory that every system has: the new root is built over it and
- * nothing else in this mount namespace will ever look there. */
-#define BUILD_AT "/tmp"
+/* A directory that every system has and that nothing is ever bound from: the
+ * new root is built over it, and hides it. */
+#define BUILD_AT "/sys"
 
 /* Directories, stubs and links only: a few pages. */
 #define ROOT_OPTIONS "mode=0755,size=256k,nr_inodes=1024"
@@ -125,9 +125,17 @@ static int make_file(const char *path, const char *text)
     return write(fd, text, size) == (ssize_t)size ? 0 : -EIO;
 }
 
+/* Part of an earlier tree. */
+static bool is_there(const char *at, const struct stat *source)
+{
+    struct stat st;
+
+    return stat(at, &st) == 0 && st.st_dev == source->st_dev
+           && st.st_ino == source->st_ino;
+}
+
 /* An alias in the source (a symlink) is resolved: what is bound is the real
- * tree, under the name by which the interpreter asks for it. What is there
- * already is part of an earlier tree. */
+ * tree, under the name by which the interpreter asks for it. */
 static int bind_tree(const char *path, uint64_t flags)
 {
     char at[PATH_MAX];
@@ -140,7 +148,7 @@ static int bind_tree(const char *path, uint64_t flags)
     if (stat(path, &st) != 0) {
         return -errno;
     }
-    if (S_ISREG(st.st_mode) && access(at, F_OK) == 0) {
+    if (is_there(at, &st)) {
         return 0;
     }
     if (S_ISDIR(st.st_mode)) {

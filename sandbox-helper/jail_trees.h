@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The directories and files of the host that scripts may read: the one list
- * from which the private root is made (level full) and the Landlock rules
- * (level restricted). Everything in it is readable for everyone anyway and
+ * from which the private root is made (level full) and the Landlock rules.
+ * Everything in it is readable for everyone anyway and
  * the same on every machine with these packages.
  */
 #ifndef PYEXEC_JAIL_TREES_H
 #define PYEXEC_JAIL_TREES_H
 
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
+#include "python_paths.h"
 
 #include <stdbool.h>
 
@@ -32,10 +30,12 @@ struct jail
 
 /* TREE(path, 1 if nothing works without it). */
 #define JAIL_TREES(TREE) \
+    TREE(PYEXEC_PYTHON_LIBS, 0) \
     TREE(PYEXEC_PYTHON_STDLIB, 1) \
+    TREE(PYEXEC_PYTHON_PLATSTDLIB, 1) \
     TREE(PYEXEC_MULTIARCH_LIBDIR, 1) \
-    /* Debian's python3-* packages */ \
-    TREE("/usr/lib/python3", 0) \
+    /* such as Debian's python3-* packages */ \
+    TREE(PYEXEC_PYTHON_PACKAGED, 0) \
     /* the administrator's own modules */ \
     TREE(PYEXEC_PYTHON_SITE, 0) \
     TREE("/usr/share/zoneinfo", 0) \

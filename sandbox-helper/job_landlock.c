@@ -65,10 +65,9 @@ static const struct
 
 #define READ (FS_READ_FILE | FS_READ_DIR)
 
-/* What a job may read. A path that is not there grants nothing. In the
- * private root that is all there is: "/" grants listing, of the root itself
- * and of the empty directories in it. In the host's root it is the same trees
- * by name. */
+/* What a job may read, from which level on. A path that is not there grants
+ * nothing. In the private root there is little else: "/" grants listing, of the
+ * root itself and of the empty directories in it. */
 static const struct
 {
     const char *path;
@@ -140,7 +139,7 @@ static int add_grants(int ruleset, const struct jail *jail)
 
     for (size_t i = 0; rv == 0 && i < sizeof(grants) / sizeof(grants[0]);
          i++) {
-        if (grants[i].level == jail->level) {
+        if (grants[i].level <= jail->level) {
             rv = grant(ruleset, grants[i].path, grants[i].access);
         }
     }

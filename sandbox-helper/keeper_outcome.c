@@ -204,6 +204,10 @@ enum pxw_outcome keeper_job_end(struct keeper_job *job,
     pxw_put_bytes(answer, PXW_F_OUT, job->out.data, job->out.size);
     pxw_put_bytes(answer, PXW_F_ERR, job->err.data, job->err.size);
     pass_on(answer, report, outcome);
+    /* What it was up to its zygote to say, long before the script. */
+    if (job->branch->pool->python[0] != '\0') {
+        pxw_put_str(answer, PXW_F_PYTHON, job->branch->pool->python);
+    }
     if (outcome == PXW_BROKEN || outcome == PXW_LOST) {
         pxw_put_str(answer, PXW_F_TEXT, report->phase == REPORT_FAILED
                                             ? report->text

@@ -314,7 +314,7 @@ struct keeper_zygote *keeper_zygote_open(struct keeper_branch *branch,
     const char *step = "allocate it";
     int error = zygote == NULL
                     ? -ENOMEM
-                    : keeper_zygote_start(pool->keeper->conf->zygote_program,
+                    : keeper_zygote_start(pool->conf->program,
                                           pool->keeper->cgroup.zygotes,
                                           &zygote->ends, &step);
 

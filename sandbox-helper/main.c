@@ -11,11 +11,11 @@
 #include "envcheck.h"
 #include "fdio.h"
 #include "helper_conf.h"
+#include "helper_pythons.h"
 #include "keeper.h"
 #include "log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <signal.h>
@@ -27,8 +27,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define ZYGOTE_NAME "pyexec-zygote"
 
 /* What a failure to start is told by: --check has a meaning for 1. */
 static int failure = EXIT_FAILURE;
@@ -46,46 +44,19 @@ static int result(int returned)
     return returned < 0 ? -errno : 0;
 }
 
-/* The zygote program beside our own. As a descriptor it can be started by a
- * user who may not search the directory it lies in. */
-static int open_zygote(int *ret_fd)
-{
-    static const char name[] = "/" ZYGOTE_NAME;
-    char path[4096];
-    CLEANUP_FD int fd = -1;
-    struct stat status;
-    char *slash;
-    ssize_t length = readlink("/proc/self/exe", path,
-                              sizeof(path) - sizeof(name));
-
-    if (length < 0) {
-        return -errno;
-    }
-    path[length] = '\0';
-    slash = strrchr(path, '/');
-    if (slash == NULL || (size_t)length >= sizeof(path) - sizeof(name)) {
-        return -ENAMETOOLONG;
-    }
-    memcpy(slash, name, sizeof(name));
-    fd = open(path, O_PATH | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        return -errno;
-    }
-    if (!S_ISREG(status.st_mode)) {
-        return -EACCES;
-    }
-    /* With --check there is no listener, but its number is still where a
-     * zygote is going to have its channel. */
-    *ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, HELPER_LISTENER + 1);
-    return *ret_fd < 0 ? -errno : 0;
-}
-
-/* Keeps the standard descriptors and the three that we were meant to have:
- * the administrator's shell and other modules leak theirs. */
+/* Keeps the standard descriptors, the two that we were meant to have and those
+ * of the zygote programs: the administrator's shell and other modules leak
+ * theirs. */
 static int clean_descriptors(const struct helper_conf *conf)
 {
-    int keep[] = { conf->listener, conf->lifeline, conf->zygote_program };
-    int error = fdio_close_all_but(keep, sizeof(keep) / sizeof(keep[0]));
+    int keep[2 + HELPER_PYTHONS_MAX] = { conf->listener, conf->lifeline };
+    size_t count = 2;
+    int error;
+
+    for (size_t i = 0; i < conf->pythons.count; i++) {
+        keep[count++] = conf->pythons.list[i].program;
+    }
+    error = fdio_close_all_but(keep, count);
 
     if (conf->check) {
         return error;
@@ -224,16 +195,18 @@ int main(int argc, char **argv)
         return failure;
     }
     log_open("pyexecd", conf.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    /* Before the drop: its directory may be closed to the later user. */
-    check_or_die(open_zygote(&conf.zygote_program), 307,
-                 "cannot open \"" ZYGOTE_NAME "\" beside this program");
+    /* Before the drop: their directory may be closed to the later user. With
+     * --check there is no listener, but its number is still where a zygote is
+     * going to have its channel. */
+    check_or_die(helper_pythons_open(&conf.pythons, HELPER_LISTENER + 1), 307,
+                 "cannot open \"pyexec-zygote\" beside this program");
     check_or_die(clean_descriptors(&conf), 312, "cannot close descriptors");
     check_or_die(reset_signals(), 308, "cannot reset signals");
     drop_rights_or_die(&conf);
     (void)umask(077); /* cannot fail */
     check_or_die(result(chdir("/")), 309, "cannot change to /");
     if (conf.check) {
-        return (int)envcheck_run(conf.zygote_program);
+        return (int)envcheck_run(&conf.pythons);
     }
     error = helper_conf_setup(&conf, &mistake);
     if (error != 0) {

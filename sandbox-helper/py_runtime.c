@@ -22,10 +22,8 @@
 #include "py_sample.h"
 #include "py_source.h"
 #include "py_uname.h"
+#include "python_paths.h"
 #include "zygote_text.h"
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
 
 /* What nearly every script meets sooner or later, whatever it imports:
  * tracebacks, threads' bookkeeping at the end, time formats, codecs. */
@@ -166,14 +164,16 @@ int py_runtime_preload(const char *list, size_t size)
     return 0;
 }
 
+/* The library's word: an update may have replaced the one that we were built
+ * with. */
 const char *py_runtime_version(void)
 {
-    static char version[32];
+    static char version[64];
+    const char *text = Py_GetVersion();
+    size_t size = strcspn(text, " ");
 
-    /* The library's, which may be newer than what we were built with:
-     * "3.11.2 (main, …". */
-    (void)snprintf(version, sizeof(version), "%.*s",
-                   (int)strcspn(Py_GetVersion(), " "), Py_GetVersion());
+    size = size < sizeof(version) ? size : sizeof(version) - 1;
+    memcpy(version, text, size);
     return version;
 }
 

@@ -91,6 +91,7 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_BRANCHES] = KIND_U32,
     [PXW_F_RUNS] = KIND_U64,
     [PXW_F_METRICS] = KIND_OUTPUT,
+    [PXW_F_INTERPRETER] = KIND_NAME,
 };
 
 #define MAX_RULE_TAGS 16
@@ -124,7 +125,8 @@ static const struct rule rules[] = {
       .must = { PXW_F_OUTCOME },
       .may = { PXW_F_TEXT, PXW_F_EXIT, PXW_F_WALL_US, PXW_F_CPU_US, PXW_F_PEAK,
                PXW_F_OUT, PXW_F_ERR, PXW_F_CUT, PXW_F_JSON, PXW_F_QUEUE_US,
-               PXW_F_REASON, PXW_F_KIND, PXW_F_HINTS, PXW_F_NAMES } },
+               PXW_F_REASON, PXW_F_KIND, PXW_F_HINTS, PXW_F_NAMES,
+               PXW_F_PYTHON } },
     { .type = PXW_GO, .max_body = 64 },
     { .type = PXW_STATUS, .max_body = 64 },
     { .type = PXW_STATUS_IS, .max_body = 1u << 20,
@@ -169,7 +171,8 @@ static const struct rule pool_rule = {
               PXW_F_FILES, PXW_F_THREADS },
     .may = { PXW_F_LAZY, PXW_F_ENV, PXW_F_PRELOAD, PXW_F_LEVEL,
              PXW_F_RECYCLE_RUNS, PXW_F_RECYCLE_MS, PXW_F_PROCESSES,
-             PXW_F_TENANT_CONCURRENCY, PXW_F_TENANT_QUEUE, PXW_F_IDLE_MS },
+             PXW_F_TENANT_CONCURRENCY, PXW_F_TENANT_QUEUE, PXW_F_IDLE_MS,
+             PXW_F_INTERPRETER },
 };
 
 /* The inside of PXW_F_POOL_IS. */

@@ -208,7 +208,7 @@ enum pxw_tag
     PXW_F_PID = 51,       /* u32: in the keeper's PID namespace */
     PXW_F_ERROR = 52,     /* u32: errno */
     PXW_F_WAIT = 53,      /* u32: wait status as wait4(2) gave it */
-    PXW_F_PYTHON = 54,    /* name: the interpreter's version */
+    PXW_F_PYTHON = 54,    /* name: the interpreter's version; also of OUTCOME */
     PXW_F_STEP = 55,      /* name: which step failed */
     PXW_F_INIT = 56,      /* u32: PID of the init that adopts what the job
                            * leaves behind; absent: it can leave nothing */
@@ -229,7 +229,11 @@ enum pxw_tag
     PXW_F_RUNS = 68,      /* u64: answered since the helper's start */
     PXW_F_METRICS = 69,   /* bytes: Prometheus' text format */
 
-    PXW_TAGS = 70
+    /* set-up again */
+    PXW_F_INTERPRETER = 70, /* name of the interpreter that a pool uses; absent:
+                           * the default one */
+
+    PXW_TAGS = 71
 };
 
 /* PXW_F_FORBID: what the source check and the run-time hooks refuse. */

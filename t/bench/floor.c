@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "config.h"
+#include "python_paths.h"
 
 #define CLIENTS_MAX 1024
 #define RUNS_MAX (1u << 22) /* an hour at a thousand a second */

@@ -7,6 +7,7 @@
 #include "fuzz.h"
 
 #include "fdio.h"
+#include "keeper.h"
 #include "keeper_jobs.h"
 #include "keeper_queue.h"
 
@@ -227,11 +228,14 @@ static void check_answer(const struct keeper_job *job,
     FUZZ_HOLDS(message.field[PXW_F_JSON].size <= job->report.max_json);
     FUZZ_HOLDS(message.field[PXW_F_OUT].size <= job->out.keep);
     FUZZ_HOLDS(pxw_u32(&message, PXW_F_EXIT, 1000) < 256 + 128);
+    FUZZ_HOLDS(message.field[PXW_F_PYTHON].size == strlen("3.11.2"));
 }
 
 static struct keeper_job *open_job(const struct settings *settings,
                                    int ret_ends[2])
 {
+    static struct keeper_pool pool = { .python = "3.11.2" };
+    static struct keeper_branch branch = { .pool = &pool };
     static struct event_base *base;
     struct keeper_job *job = calloc(1, sizeof(*job));
     int report[2];
@@ -249,6 +253,7 @@ static struct keeper_job *open_job(const struct settings *settings,
     ret_ends[0] = report[1];
     ret_ends[1] = out[1];
     job->state = JOB_RUNNING;
+    job->branch = &branch;
     job->report.max_json = settings->max_json;
     job->out.keep = settings->max_json;
     job->verdict = settings->verdict;

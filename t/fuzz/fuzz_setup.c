@@ -92,6 +92,7 @@ static void check_pool(const struct helper_conf *conf, size_t number)
     FUZZ_HOLDS((pool->preload != NULL) == (pool->preload_size > 0));
     FUZZ_HOLDS((pool->env != NULL) == (pool->env_size > 0));
     FUZZ_HOLDS(pool->env_size <= PXW_ENV_MAX);
+    FUZZ_HOLDS(pool->program == 0 || pool->program == 1);
     check_warm(pool, NULL);
     check_branches(pool);
 }
@@ -120,7 +121,12 @@ static void check_conf(const struct helper_conf *conf, const uint8_t *data,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct helper_conf conf = { .lifeline = -1 };
+    struct helper_conf conf = {
+        .lifeline = -1,
+        .pythons = { .list = { { .program = 0 },
+                               { .name = "python3.11", .program = 1 } },
+                     .count = 2 },
+    };
     const char *mistake = NULL;
     int ends[2];
     int error;

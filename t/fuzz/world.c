@@ -175,7 +175,7 @@ void world_open(uint8_t kind)
                     .cgroup = { .directory = -1, .zygotes = -1 } },
         .pool = { .keeper = &world.keeper, .conf = &world.pool_conf },
         .conf = { .pools = &world.pool_conf, .pool_count = 1,
-                  .debug = (kind & 16) != 0, .zygote_program = -1 },
+                  .debug = (kind & 16) != 0 },
     };
     TAILQ_INIT(&keeper->conns);
     FUZZ_HOLDS(event_assign(&keeper->listening, base, world.listener, EV_READ,

@@ -10,7 +10,7 @@ use PyExec::Test;
 use Test::More;
 
 # Two values of each kind, the lesser first, and how the dump shows them.
-my $helper = var('helper_program');
+my $helper = var('t_dir') . '/python/libexec/pyexecd'; # has two interpreters
 my $zygote = File::Basename::dirname($helper) . '/pyexec-zygote';
 my %samples = (
     FLAG => [[Off => 'Off'], [On => 'On']],
@@ -30,6 +30,7 @@ my %samples = (
     IMPORTS => [['math json' => 'math json'], ['*' => '*']],
     FORBID => [['eval' => 'eval'], [shell => 'shell']],
     ENV => [['A b' => 'A=b'], ['C d' => 'C=d']],
+    PYTHON => [[first => 'first'], [second => 'second']],
 );
 # [scope, kind, name]
 my @directives = do {
@@ -73,7 +74,8 @@ sub dumped
 {
     my ($text) = @_;
     my $bare = $text =~ /^PyExecHelper/m;
-    my $got = config_test($text, define => 'DUMP_PYEXEC', bare => $bare);
+    my $got = config_test($text, define => 'DUMP_PYEXEC', bare => $bare,
+                          helper => $helper);
     my ($host, $section, %found) = ('', '');
 
     diag($got->{output}) if $got->{status} != 0;

@@ -10,13 +10,15 @@ use PyExec::Test;
 
 our @EXPORT = qw(config_test);
 
-# config_test($text, define => name, main => text without our own lines)
+# config_test($text, define => name, bare => 1: without our own lines,
+#             helper => path of another one than the server under test has)
 # Returns { status, output } of httpd -t; in the output, FILE is the file's name. Line 1
 # of the text is line 1 of the file.
 sub config_test
 {
     my ($text, %opt) = @_;
     my $dir = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
+    my $helper = $opt{helper} || var('helper_program');
     my $user = as_root() ? "User " . var('user') . "\nGroup " . var('group') : '';
     my @define = map { ('-D', $_) } $opt{define} || ();
     my $output;
@@ -36,7 +38,7 @@ Include "@{[ var('httpd_conf') ]}"
 LoadModule pyexec_module "@{[ var('module_file') ]}"
 $user
 @{[ $opt{bare} ? '' : var('helper_user') ]}
-@{[ $opt{bare} ? '' : 'PyExecHelperProgram "' . var('helper_program') . '"' ]}
+@{[ $opt{bare} ? '' : "PyExecHelperProgram \"$helper\"" ]}
 Include "$dir/c.conf"
 END
     close $conf or die;

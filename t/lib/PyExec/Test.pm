@@ -307,6 +307,7 @@ sub seconds
 # configuration. Returns { pid, port, dir, stop }; die when it does not answer.
 #   ulimit => '-n 400'    what it is started under
 #   hide => [feature...]  its helper runs under t/tools/hide
+#   helper => path        another one than the server under test has
 #   health => 503         what /health is to answer (default 200)
 #   module, helper => files  others than those under test
 #   port => n             a free one that is known already
