@@ -12,6 +12,7 @@
 #include "pyexec_policy.h"
 #include "pyexec_pools.h"
 #include "pyexec_pythons.h"
+#include "pyexec_site.h"
 #include "pyexec_socket.h"
 #include "pyexec_spawn.h"
 #include "pyexec_workers.h"
@@ -301,16 +302,39 @@ static void check_python(const pyexec_pool_t *pool, const char *program,
     }
 }
 
+static void check_site(apr_pool_t *pconf, const pyexec_pool_t *pool, int index,
+                       const pyexec_site_reader_t *reader, looks_t *looks)
+{
+    const char *problem = NULL;
+    const char *real = pool->site == NULL
+                           ? NULL
+                           : pyexec_site_resolve(pconf, pool->site, reader,
+                                                 &problem);
+
+    if (problem != NULL && is_news(looks, pool->from.site)) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0,
+                     looks->main_server, PYXNO(0032) "%s: PyExecSitePackages: "
+                     "%s", pool->from.site, problem);
+        looks->bad = 1;
+    }
+    pyexec_pools_set_site(index, real);
+}
+
 static int are_pools_bad(server_rec *s, const pyexec_global_t *global,
-                         apr_pool_t *ptemp)
+                         apr_pool_t *pconf, apr_pool_t *ptemp)
 {
     looks_t looks = { .pool = ptemp, .main_server = s,
                       .told = apr_hash_make(ptemp) };
+    pyexec_site_reader_t reader = { .uid = 0 };
     int count = 0;
     const pyexec_pool_t *const *pools = pyexec_pools_all(&count);
 
+    /* Where there is no such user, is_user_bad() says so. */
+    reader.known = pyexec_spawn_identity(ptemp, global, &reader.uid,
+                                         &reader.gid) == NULL;
     for (int i = 0; i < count; i++) {
         check_python(pools[i], global->helper_program, &looks);
+        check_site(pconf, pools[i], i, &reader, &looks);
     }
     return looks.bad;
 }
@@ -322,7 +346,7 @@ int pyexec_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     int bad = are_places_bad(s, pconf, ptemp);
 
     (void)plog; /* the hook's signature */
-    bad |= are_pools_bad(s, &global, ptemp);
+    bad |= are_pools_bad(s, &global, pconf, ptemp);
     if (pyexec_places_any_engine()) {
         bad |= is_program_bad(s, &global);
         bad |= is_user_bad(s, &global, ptemp);

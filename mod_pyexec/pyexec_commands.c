@@ -230,6 +230,35 @@ static const char *set_list(cmd_parms *cmd, void *place, int argc,
     return NULL;
 }
 
+/* Whether they are there, and may be, is checked with all the rest. */
+static const char *set_dirs(cmd_parms *cmd, void *place, int argc,
+                            char *const argv[])
+{
+    pyexec_spot_t spot;
+    const char *problem = pyexec_spot_find(cmd, place, &spot);
+    const char *list = "";
+
+    if (problem != NULL) {
+        return problem;
+    }
+    if (argc == 0) {
+        return tell(cmd, "directories are missing");
+    }
+    if (argc > 1 || ap_cstr_casecmp(argv[0], "none") != 0) {
+        for (int i = 0; i < argc; i++) {
+            if (argv[i][0] != '/' || !pyexec_value_is_name(argv[i])) {
+                return apr_psprintf(cmd->pool, "%s: '%s' is not the absolute "
+                                    "path of a directory", cmd->cmd->name,
+                                    argv[i]);
+            }
+            list = apr_pstrcat(cmd->pool, list, i > 0 ? "\n" : "", argv[i],
+                               NULL);
+        }
+    }
+    *(const char **)spot.field = list;
+    return NULL;
+}
+
 static const char *set_imports(cmd_parms *cmd, void *place, int argc,
                                char *const argv[])
 {
@@ -364,6 +393,8 @@ static const char *define_pool(cmd_parms *cmd, void *place, const char *args)
 #define SET_FORBID set_forbid
 #define COMMAND_PYTHON(...) AP_INIT_TAKE1(__VA_ARGS__)
 #define SET_PYTHON set_text
+#define COMMAND_DIRS(...) AP_INIT_TAKE_ARGV(__VA_ARGS__)
+#define SET_DIRS set_dirs
 #define COMMAND_ENV(...) AP_INIT_TAKE2(__VA_ARGS__)
 #define SET_ENV set_env
 #define COMMAND(scope, kind, field, name, value, least, most, help) \

@@ -35,6 +35,7 @@
 #define VALUE_POOLNAME(value) value
 #define VALUE_ENV(value) value
 #define VALUE_PYTHON(value) value
+#define VALUE_DIRS(value) value
 
 /* How two values of .htaccess files become one. */
 #define TIGHTER_FLAG(pool, a, b) pyexec_config_either(a, b)
@@ -57,6 +58,7 @@
 #define INHERIT_LEVEL(pool, a, b) INHERIT(LEVEL, pool, a, b)
 #define INHERIT_LIST(pool, a, b) INHERIT(LIST, pool, a, b)
 #define INHERIT_PYTHON(pool, a, b) INHERIT(PYTHON, pool, a, b)
+#define INHERIT_DIRS(pool, a, b) INHERIT(DIRS, pool, a, b)
 #define INHERIT_ENV(pool, a, b) pyexec_env_merge(pool, b, a)
 
 apr_int64_t pyexec_config_least(apr_int64_t a, apr_int64_t b)

@@ -39,6 +39,7 @@ typedef struct pyexec_tenant_t
 #define PYEXEC_TYPE_POOLNAME const char *
 #define PYEXEC_TYPE_ENV const char *
 #define PYEXEC_TYPE_PYTHON const char *
+#define PYEXEC_TYPE_DIRS const char *
 
 /* Kinds that are numbers are unset as PYEXEC_UNSET, the others as NULL. */
 #define PYEXEC_EMPTY_FLAG PYEXEC_UNSET
@@ -59,6 +60,7 @@ typedef struct pyexec_tenant_t
 #define PYEXEC_EMPTY_POOLNAME NULL
 #define PYEXEC_EMPTY_ENV NULL
 #define PYEXEC_EMPTY_PYTHON NULL
+#define PYEXEC_EMPTY_DIRS NULL
 
 #define PYEXEC_FIELD(scope, kind, field, name, value, least, most, help) \
     PYEXEC_TYPE_##kind field;
@@ -120,6 +122,7 @@ typedef struct pyexec_pool_t
     const char *name;  /* as the helper knows it */
     const char *where; /* "file:line" of its section; NULL: it has none */
     int lazy;          /* its interpreters are started by the first run */
+    const char *real_site; /* once checked: `site` without symbolic links */
 } pyexec_pool_t;
 
 /* What holds for the one helper. */

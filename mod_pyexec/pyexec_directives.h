@@ -36,6 +36,7 @@
  *          FORBID     see pyexec_policy.h
  *          ENV        NAME value; each directive adds one
  *          PYTHON     letters, digits, dots, dashes
+ *          DIRS       absolute paths; kept one a line; `none`: empty
  */
 #ifndef PYEXEC_DIRECTIVES_H
 #define PYEXEC_DIRECTIVES_H
@@ -187,7 +188,10 @@
       "NAME value: a variable of the scripts' environment")                 \
     X(POOL, PYTHON, python, "PyExecPython", NULL, 0, 0,                     \
       "which of the interpreters that it was built for runs the scripts, "  \
-      "such as python3.12 (default: the first)")
+      "such as python3.12 (default: the first)")                            \
+    X(POOL, DIRS, site, "PyExecSitePackages", NULL, 0, 0,                   \
+      "directories of modules of your own, such as the site-packages of a " \
+      "virtual environment; all in them is readable for scripts; none")
 
 #define PYEXEC_GLOBAL_DIRECTIVES(X)                                         \
     X(GLOBAL, PATH, helper_program, "PyExecHelperProgram",                  \

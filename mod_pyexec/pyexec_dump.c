@@ -78,6 +78,7 @@ static const char *show_list(apr_pool_t *pool, const char *list,
 #define SHOW_LIST(pool, value) show_list(pool, value, "none")
 #define SHOW_ENV(pool, value) show_list(pool, value, "none")
 #define SHOW_PYTHON(pool, value) show_text(value, "the default one")
+#define SHOW_DIRS(pool, value) show_list(pool, value, "none")
 
 typedef struct output_t
 {

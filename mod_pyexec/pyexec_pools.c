@@ -21,7 +21,7 @@
 
 /* Made anew by every reading. */
 static apr_array_header_t *named;  /* pyexec_pool_t *, as they are read */
-static apr_array_header_t *listed; /* const pyexec_pool_t * */
+static apr_array_header_t *listed; /* pyexec_pool_t * */
 static apr_hash_t *by_name;        /* the same, by name */
 
 int pyexec_pools_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
@@ -29,7 +29,7 @@ int pyexec_pools_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     (void)plog;  /* the hook's signature */
     (void)ptemp;
     named = apr_array_make(pconf, 4, sizeof(pyexec_pool_t *));
-    listed = apr_array_make(pconf, 4, sizeof(const pyexec_pool_t *));
+    listed = apr_array_make(pconf, 4, sizeof(pyexec_pool_t *));
     by_name = apr_hash_make(pconf);
     return OK;
 }
@@ -78,7 +78,7 @@ static void list_pool(apr_pool_t *pconf, const pyexec_pool_t *own,
         if (kept->idle_ms == PYEXEC_IDLE_AUTO) {
             kept->idle_ms = kept->lazy ? PYEXEC_IDLE_LAZY_MS : 0;
         }
-        APR_ARRAY_PUSH(listed, const pyexec_pool_t *) = kept;
+        APR_ARRAY_PUSH(listed, pyexec_pool_t *) = kept;
         apr_hash_set(by_name, kept->name, APR_HASH_KEY_STRING, kept);
     }
 }
@@ -123,11 +123,11 @@ static const char *check_list(apr_pool_t *ptemp)
                             listed->nelts, PYEXEC_POOLS_MOST);
     }
     for (int i = 0; i < listed->nelts; i++) {
-        const pyexec_pool_t *pool = APR_ARRAY_IDX(listed, i,
-                                                  const pyexec_pool_t *);
+        const pyexec_pool_t *pool = APR_ARRAY_IDX(listed, i, pyexec_pool_t *);
 
         size += POOL_BYTES + strlen(pool->name) + strlen(pool->preload)
-                + (pool->env == NULL ? 0 : strlen(pool->env));
+                + (pool->env == NULL ? 0 : strlen(pool->env))
+                + (pool->site == NULL ? 0 : PXW_DIRS_MAX);
         if (strlen(pool->name) > PXW_NAME_MAX) {
             return apr_psprintf(ptemp, "the tenant '%s' has a name of more "
                                 "than %d bytes", pool->name,
@@ -158,6 +158,11 @@ const pyexec_pool_t *const *pyexec_pools_all(int *ret_count)
 {
     *ret_count = listed->nelts;
     return (const pyexec_pool_t *const *)listed->elts;
+}
+
+void pyexec_pools_set_site(int index, const char *real_site)
+{
+    APR_ARRAY_IDX(listed, index, pyexec_pool_t *)->real_site = real_site;
 }
 
 const pyexec_pool_t *pyexec_pools_find(const char *name)

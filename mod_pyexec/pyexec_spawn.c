@@ -116,6 +116,9 @@ static void put_pool(struct pxw_writer *frame, const pyexec_pool_t *pool)
     if (pool->python != NULL) {
         pxw_put_str(frame, PXW_F_INTERPRETER, pool->python);
     }
+    if (pool->real_site != NULL) {
+        pxw_put_str(frame, PXW_F_SITE, pool->real_site);
+    }
     pxw_put_close(frame, open);
 }
 

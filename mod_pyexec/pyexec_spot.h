@@ -39,6 +39,7 @@ typedef enum
     PYEXEC_KIND_FORBID,
     PYEXEC_KIND_ENV,
     PYEXEC_KIND_PYTHON,
+    PYEXEC_KIND_DIRS,
 } pyexec_kind_e;
 
 /* Offsets are into the structure of the scope. */

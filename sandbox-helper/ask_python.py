@@ -115,7 +115,8 @@ def check():
     if sys.version_info < (3, 11):
         return "it is Python %s, and 3.11 is the oldest that is served" % version()
     if sys.prefix != sys.base_prefix:
-        return ("it is a virtual environment: build for %s"
+        return ("it is a virtual environment: build for %s, and name the"
+                " environment's modules with PyExecSitePackages"
                 % os.path.realpath(sys.executable))
     if any(c in "\"\\\n'$ " for p in paths().values() for c in p):
         return "a path of it has a blank or a quote in it"

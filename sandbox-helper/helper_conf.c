@@ -275,6 +275,10 @@ static int read_pool(const struct pxw_field *field,
         error = copy_field(&message.field[PXW_F_ENV], &pool->env,
                            &pool->env_size);
     }
+    if (error == 0) {
+        error = copy_field(&message.field[PXW_F_SITE], &pool->site,
+                           &pool->site_size);
+    }
     pool->program = helper_pythons_find(pythons,
                                         &message.field[PXW_F_INTERPRETER]);
     if (error == 0 && pool->program < 0) {
@@ -393,6 +397,7 @@ void helper_conf_free(struct helper_conf *conf)
     for (size_t i = 0; i < conf->pool_count; i++) {
         free(conf->pools[i].preload);
         free(conf->pools[i].env);
+        free(conf->pools[i].site);
     }
     free(conf->pools);
     free(conf->socket_path);

@@ -46,6 +46,8 @@ struct pool_conf
     size_t preload_size;
     uint8_t *env;     /* NAME=value, one a line; NULL: none of its own */
     size_t env_size;
+    uint8_t *site;    /* directories, one a line; NULL: none */
+    size_t site_size;
     int program;      /* of its zygotes; one of helper_conf's */
 };
 

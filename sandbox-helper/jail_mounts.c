@@ -25,6 +25,7 @@
 
 #include "cleanup.h"
 #include "jail_programs.h"
+#include "jail_site.h"
 
 /* A directory that every system has and that nothing is ever bound from: the
  * new root is built over it, and hides it. */
@@ -134,9 +135,10 @@ static bool is_there(const char *at, const struct stat *source)
            && st.st_ino == source->st_ino;
 }
 
-/* An alias in the source (a symlink) is resolved: what is bound is the real
- * tree, under the name by which the interpreter asks for it. */
-static int bind_tree(const char *path, uint64_t flags)
+/* Binds `source` where `path` is to be. An alias in the source (a symlink) is
+ * resolved: what is bound is the real tree, under the name by which the
+ * interpreter asks for it. */
+static int bind_at(const char *source, const char *path, uint64_t flags)
 {
     char at[PATH_MAX];
     struct stat st;
@@ -145,7 +147,7 @@ static int bind_tree(const char *path, uint64_t flags)
     if (rv != 0) {
         return rv;
     }
-    if (stat(path, &st) != 0) {
+    if (stat(source, &st) != 0) {
         return -errno;
     }
     if (is_there(at, &st)) {
@@ -160,10 +162,26 @@ static int bind_tree(const char *path, uint64_t flags)
     if (rv != 0) {
         return rv;
     }
-    if (mount(path, at, NULL, MS_BIND | MS_REC, NULL) != 0) {
+    if (mount(source, at, NULL, MS_BIND | MS_REC, NULL) != 0) {
         return -errno;
     }
     return set_flags(at, AT_RECURSIVE, flags);
+}
+
+static int bind_tree(const char *path, uint64_t flags)
+{
+    return bind_at(path, path, flags);
+}
+
+/* By descriptor: the path may name something else by now. */
+static int bind_site(const char *path, int fd, void *unused)
+{
+    char source[64];
+
+    (void)unused;
+    (void)snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
+    return bind_at(source, path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+                                     | MOUNT_ATTR_NODEV);
 }
 
 static int bind_list(const struct tree *list, size_t count)
@@ -355,6 +373,9 @@ int jail_mounts_enter(const struct jail *jail, const char **ret_step)
     if (rv == 0) {
         *ret_step = "bind the interpreter's trees and devices";
         rv = bind_trees(jail);
+    }
+    if (rv == 0) {
+        rv = jail_site_each(jail->site, bind_site, NULL, ret_step);
     }
     if (rv == 0) {
         *ret_step = "fill /etc";

@@ -3,7 +3,8 @@
  * The directories and files of the host that scripts may read: the one list
  * from which the private root is made (level full) and the Landlock rules.
  * Everything in it is readable for everyone anyway and
- * the same on every machine with these packages.
+ * the same on every machine with these packages; what the administrator adds
+ * for a pool is in jail_site.h.
  */
 #ifndef PYEXEC_JAIL_TREES_H
 #define PYEXEC_JAIL_TREES_H
@@ -26,6 +27,8 @@ struct jail
     enum jail_level level;
     bool processes; /* jobs may start processes, and the programs in the trees
                      * below; at level full only */
+    const char *site; /* directories of the administrator's modules, one a
+                       * line; NULL: none. Alive as long as the process */
 };
 
 /* TREE(path, 1 if nothing works without it). */

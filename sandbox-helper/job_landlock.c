@@ -20,6 +20,7 @@
 
 #include "cleanup.h"
 #include "jail_programs.h"
+#include "jail_site.h"
 
 /* The numbers are the same on every architecture. */
 #define CALL_CREATE_RULESET 444
@@ -97,16 +98,11 @@ static const char *const devices[] = {
     "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
 };
 
-static int grant(int ruleset, const char *path, uint64_t access)
+static int grant_file(int ruleset, int fd, uint64_t access)
 {
-    CLEANUP_FD int fd = open(path, O_PATH | O_CLOEXEC);
     struct path_beneath rule = { .allowed_access = access, .parent_fd = fd };
-
     struct stat st;
 
-    if (fd < 0) {
-        return errno == ENOENT ? 0 : -errno;
-    }
     if (fstat(fd, &st) != 0) {
         return -errno;
     }
@@ -117,6 +113,22 @@ static int grant(int ruleset, const char *path, uint64_t access)
         return -errno;
     }
     return 0;
+}
+
+static int grant(int ruleset, const char *path, uint64_t access)
+{
+    CLEANUP_FD int fd = open(path, O_PATH | O_CLOEXEC);
+
+    if (fd < 0) {
+        return errno == ENOENT ? 0 : -errno;
+    }
+    return grant_file(ruleset, fd, access);
+}
+
+static int grant_site(const char *path, int fd, void *ruleset)
+{
+    (void)path; /* what it names may be something else by now */
+    return grant_file(*(int *)ruleset, fd, READ);
 }
 
 static int add_programs(int ruleset)
@@ -133,9 +145,14 @@ static int add_programs(int ruleset)
     return rv != 0 ? rv : grant(ruleset, "/dev/null", FS_WRITE_FILE);
 }
 
-static int add_grants(int ruleset, const struct jail *jail)
+static int add_grants(int ruleset, const struct jail *jail,
+                      const char **ret_step)
 {
     int rv = jail->processes ? add_programs(ruleset) : 0;
+
+    if (rv == 0) {
+        rv = jail_site_each(jail->site, grant_site, &ruleset, ret_step);
+    }
 
     for (size_t i = 0; rv == 0 && i < sizeof(grants) / sizeof(grants[0]);
          i++) {
@@ -150,7 +167,7 @@ static int add_grants(int ruleset, const struct jail *jail)
     return rv;
 }
 
-int job_landlock_build(const struct jail *jail)
+int job_landlock_build(const struct jail *jail, const char **ret_step)
 {
     const long known = (long)(sizeof(abis) / sizeof(abis[0]));
     long abi = syscall(CALL_CREATE_RULESET, NULL, 0, CREATE_RULESET_VERSION);
@@ -158,6 +175,8 @@ int job_landlock_build(const struct jail *jail)
     struct ruleset_attr attr;
     int rv;
 
+    *ret_step = "build the Landlock ruleset (does the kernel have it, is"
+                " landlock in its lsm= list?)";
     if (abi < 1) {
         return abi < 0 ? -errno : -ENOSYS;
     }
@@ -173,7 +192,7 @@ int job_landlock_build(const struct jail *jail)
     if (ruleset < 0) {
         return -errno;
     }
-    rv = add_grants(ruleset, jail);
+    rv = add_grants(ruleset, jail, ret_step);
     if (rv != 0) {
         return rv;
     }

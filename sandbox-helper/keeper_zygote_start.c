@@ -229,6 +229,9 @@ int keeper_zygote_warm(int channel, const struct pool_conf *conf,
     if (conf->env != NULL) {
         pxw_put_bytes(&frame, PXW_F_ENV, conf->env, conf->env_size);
     }
+    if (conf->site != NULL) {
+        pxw_put_bytes(&frame, PXW_F_SITE, conf->site, conf->site_size);
+    }
     error = pxw_end(&frame);
     return error == 0 ? fdio_send(channel, frame.data, frame.size, &file,
                                    file < 0 ? 0 : 1)

@@ -20,6 +20,7 @@
 #include "py_hooks.h"
 #include "py_numpy.h"
 #include "py_sample.h"
+#include "py_site.h"
 #include "py_source.h"
 #include "py_uname.h"
 #include "python_paths.h"
@@ -126,10 +127,10 @@ static void call_gc(const char *function)
     Py_XDECREF(gc);
 }
 
-int py_runtime_preload(const char *list, size_t size)
+int py_runtime_preload(const char *list, size_t size, const char *site)
 {
     expects_imports = size > 0;
-    if (py_uname_prepare() != 0) {
+    if (py_uname_prepare() != 0 || py_site_add(site) != 0) {
         PyErr_Print();
         return -1;
     }

@@ -13,10 +13,11 @@
  * with *ret_reason (static or the interpreter's) saying why. */
 int py_runtime_start(int text_file, const char **ret_reason);
 
-/* In the zygote: imports each of the modules in `list` (one a line), then
+/* In the zygote: puts the directories of `site` (one a line; NULL: none) into
+ * sys.path, imports each of the modules in `list` (one a line), then
  * freezes what is there out of the garbage collector. A module that is not
  * installed is logged and left out. 0, or -1 after a line on stderr. */
-int py_runtime_preload(const char *list, size_t size);
+int py_runtime_preload(const char *list, size_t size, const char *site);
 
 /* The interpreter's version, "3.11.2". Static. */
 const char *py_runtime_version(void);

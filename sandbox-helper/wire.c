@@ -19,6 +19,7 @@ enum kind
     KIND_NAME,   /* 1..PXW_NAME_MAX bytes, no NUL, no control characters */
     KIND_LIST,   /* up to PXW_LIST_MAX, no NUL */
     KIND_ENV,    /* up to PXW_ENV_MAX, no NUL */
+    KIND_DIRS,   /* up to PXW_DIRS_MAX, no NUL */
     KIND_TEXT,   /* up to PXW_TEXT_MAX, no NUL */
     KIND_LINE,   /* up to PXW_BLOB_MAX, no NUL */
     KIND_BLOB,   /* up to PXW_BLOB_MAX */
@@ -92,6 +93,7 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_RUNS] = KIND_U64,
     [PXW_F_METRICS] = KIND_OUTPUT,
     [PXW_F_INTERPRETER] = KIND_NAME,
+    [PXW_F_SITE] = KIND_DIRS,
 };
 
 #define MAX_RULE_TAGS 16
@@ -142,7 +144,7 @@ static const struct rule rules[] = {
     { .type = PXW_WARM, .max_body = PACKET,
       .must = { PXW_F_SLOTS, PXW_F_MEMORY },
       .may = { PXW_F_ENV, PXW_F_PRELOAD, PXW_F_LEVEL, PXW_F_PROCESSES,
-               PXW_F_VERSION } },
+               PXW_F_SITE, PXW_F_VERSION } },
     { .type = PXW_WARMED, .max_body = SMALL,
       .must = { PXW_F_PYTHON, PXW_F_LEVEL }, .may = { PXW_F_MEMORY } },
     { .type = PXW_FORK, .max_body = SMALL, .must = { PXW_F_JOB } },
@@ -172,7 +174,7 @@ static const struct rule pool_rule = {
     .may = { PXW_F_LAZY, PXW_F_ENV, PXW_F_PRELOAD, PXW_F_LEVEL,
              PXW_F_RECYCLE_RUNS, PXW_F_RECYCLE_MS, PXW_F_PROCESSES,
              PXW_F_TENANT_CONCURRENCY, PXW_F_TENANT_QUEUE, PXW_F_IDLE_MS,
-             PXW_F_INTERPRETER },
+             PXW_F_INTERPRETER, PXW_F_SITE },
 };
 
 /* The inside of PXW_F_POOL_IS. */
@@ -280,6 +282,8 @@ static bool fits_kind(const struct pxw_field *field)
         return field->size <= PXW_LIST_MAX && !has_nul(field);
     case KIND_ENV:
         return field->size <= PXW_ENV_MAX && !has_nul(field);
+    case KIND_DIRS:
+        return field->size <= PXW_DIRS_MAX && !has_nul(field);
     case KIND_TEXT:
         return field->size <= PXW_TEXT_MAX && !has_nul(field);
     case KIND_LINE:

@@ -105,6 +105,8 @@
 #define PXW_LIST_MAX (64u << 10)
 /* Variables of the environment, one a line; fits beside a list. */
 #define PXW_ENV_MAX (4u << 10)
+/* Names of directories, one a line; fits beside both. */
+#define PXW_DIRS_MAX (2u << 10)
 /* Source, stdin, arguments: bounded by the largest request body (below). */
 #define PXW_BLOB_MAX (64u << 20)
 /* Captured output per stream, and a result. */
@@ -229,11 +231,13 @@ enum pxw_tag
     PXW_F_RUNS = 68,      /* u64: answered since the helper's start */
     PXW_F_METRICS = 69,   /* bytes: Prometheus' text format */
 
-    /* set-up again */
+    /* set-up again, and WARM */
     PXW_F_INTERPRETER = 70, /* name of the interpreter that a pool uses; absent:
                            * the default one */
+    PXW_F_SITE = 71,      /* list of absolute paths, up to PXW_DIRS_MAX: on
+                           * sys.path, and readable for runs */
 
-    PXW_TAGS = 71
+    PXW_TAGS = 72
 };
 
 /* PXW_F_FORBID: what the source check and the run-time hooks refuse. */

@@ -347,11 +347,24 @@ static void check_release_or_die(const struct pxw_message *warm)
     }
 }
 
+/* A copy, for the next packet overwrites this one. */
+static const char *copy_or_die(const struct pxw_field *field)
+{
+    char *copy = strndup((const char *)field->data, field->size);
+
+    if (copy == NULL) {
+        die("keep what the keeper said", -ENOMEM);
+    }
+    return copy;
+}
+
 static struct jail jail_or_die(const struct pxw_message *warm)
 {
     struct jail jail = {
         .level = level_or_die(warm),
         .processes = pxw_u32(warm, PXW_F_PROCESSES, 1) > 1,
+        .site = pxw_has(warm, PXW_F_SITE)
+                    ? copy_or_die(&warm->field[PXW_F_SITE]) : NULL,
     };
 
     if (jail.processes && jail.level < JAIL_FULL) {
@@ -430,8 +443,9 @@ int main(void)
     }
     cleanup_fd(&text_file);
     if (py_runtime_preload((const char *)warm.field[PXW_F_PRELOAD].data,
-                           warm.field[PXW_F_PRELOAD].size) != 0) {
-        die("take hold of Python's json and os modules", -ENOENT);
+                           warm.field[PXW_F_PRELOAD].size, jail.site) != 0) {
+        die("take hold of Python's json and os modules, or of sys.path",
+            -ENOENT);
     }
     rv = job_stack_prepare();
     if (rv != 0) {

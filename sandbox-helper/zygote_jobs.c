@@ -127,9 +127,7 @@ int zygote_jobs_prepare(uint32_t slots, const struct jail *jail,
             return table.maker;
         }
     }
-    *ret_step = "build the Landlock ruleset (does the kernel have it, is"
-                " landlock in its lsm= list?)";
-    table.landlock = job_landlock_build(jail);
+    table.landlock = job_landlock_build(jail, ret_step);
     if (table.landlock < 0) {
         return table.landlock;
     }

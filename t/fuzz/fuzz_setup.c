@@ -52,6 +52,7 @@ static void check_warm(const struct pool_conf *pool,
                == (branch == NULL ? pool->preload_size
                                   : branch->preload_size));
     FUZZ_HOLDS(message.field[PXW_F_ENV].size == pool->env_size);
+    FUZZ_HOLDS(message.field[PXW_F_SITE].size == pool->site_size);
 }
 
 static void check_branches(const struct pool_conf *pool)
@@ -92,6 +93,8 @@ static void check_pool(const struct helper_conf *conf, size_t number)
     FUZZ_HOLDS((pool->preload != NULL) == (pool->preload_size > 0));
     FUZZ_HOLDS((pool->env != NULL) == (pool->env_size > 0));
     FUZZ_HOLDS(pool->env_size <= PXW_ENV_MAX);
+    FUZZ_HOLDS((pool->site != NULL) == (pool->site_size > 0));
+    FUZZ_HOLDS(pool->site_size <= PXW_DIRS_MAX);
     FUZZ_HOLDS(pool->program == 0 || pool->program == 1);
     check_warm(pool, NULL);
     check_branches(pool);

@@ -31,6 +31,7 @@ my %samples = (
     FORBID => [['eval' => 'eval'], [shell => 'shell']],
     ENV => [['A b' => 'A=b'], ['C d' => 'C=d']],
     PYTHON => [[first => 'first'], [second => 'second']],
+    DIRS => [[none => 'none'], ['/usr/share/perl5' => '/usr/share/perl5']],
 );
 # [scope, kind, name]
 my @directives = do {

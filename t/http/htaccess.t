@@ -162,7 +162,7 @@ my %values = (
     PyExecTenant => 'someone-else', PyExecAllowOrigin => '*',
     PyExecHelperProgram => '/tmp/mine', PyExecHelperUser => 'root',
     PyExecPreload => 'os', PyExecEnv => 'A b', PyExecIsolation => 'restricted',
-    PyExecPython => 'python3.11',
+    PyExecPython => 'python3.11', PyExecSitePackages => '/srv/mine/modules',
 );
 # Ways to say it; those that httpd refuses in .htaccess are errors.
 my %ways = (

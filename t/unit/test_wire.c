@@ -395,31 +395,43 @@ static void test_pools(void **state)
     pxw_writer_free(&writer);
 }
 
-static void test_environment(void **state)
+/* A list of WARM that has a limit of its own. */
+static void check_list(enum pxw_tag tag, size_t most)
 {
     static const uint8_t with_nul[] = "A=b\0";
     char large[PXW_ENV_MAX + 2];
     struct pxw_writer writer = { 0 };
     struct pxw_message message;
 
-    (void)state;
-    memset(large, 'x', sizeof(large) - 1);
-    large[sizeof(large) - 1] = '\0';
+    memset(large, 'x', most + 1);
+    large[most + 1] = '\0';
     for (int above = 0; above < 2; above++) {
         pxw_begin(&writer, PXW_WARM);
         pxw_put_u32(&writer, PXW_F_SLOTS, 2);
         pxw_put_u64(&writer, PXW_F_MEMORY, 5);
-        pxw_put_str(&writer, PXW_F_ENV, large + 1 - above);
+        pxw_put_str(&writer, tag, large + 1 - above);
         assert_int_equal(pxw_end(&writer), 0);
         assert_int_equal(parse_frame(&writer, &message), above ? -EBADMSG : 0);
     }
     pxw_begin(&writer, PXW_WARM);
     pxw_put_u32(&writer, PXW_F_SLOTS, 2);
     pxw_put_u64(&writer, PXW_F_MEMORY, 5);
-    pxw_put_bytes(&writer, PXW_F_ENV, with_nul, sizeof(with_nul));
+    pxw_put_bytes(&writer, tag, with_nul, sizeof(with_nul));
     assert_int_equal(pxw_end(&writer), 0);
     assert_int_equal(parse_frame(&writer, &message), -EBADMSG);
     pxw_writer_free(&writer);
+}
+
+static void test_environment(void **state)
+{
+    (void)state;
+    check_list(PXW_F_ENV, PXW_ENV_MAX);
+}
+
+static void test_directories(void **state)
+{
+    (void)state;
+    check_list(PXW_F_SITE, PXW_DIRS_MAX);
 }
 
 static void test_patch(void **state)
@@ -456,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_writer_limits),
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_directories),
         cmocka_unit_test(test_patch),
     };
 
