@@ -4,7 +4,7 @@
  * or two each, and Python writes wherever it reads, for it counts references.
  * What every run does is done here on a sample first, from the check of its
  * source to the collection of its garbage, so that those pages are the job's
- * own before somebody waits: 40 of the 54 that a short script copied.
+ * own before somebody waits: 38 of the 55 that a short script copied.
  *
  * Nothing of this may be seen: the names are thrown away, what is printed is
  * the empty string, which a pipe's reader never sees, and exit handlers stay

@@ -39,7 +39,8 @@
  *              and its end of file means that httpd is gone
  *
  *   fork channel (SOCK_SEQPACKET, one frame a packet): keeper <-> zygote
- *     WARM     keeper: what to preload, what jobs may do
+ *     WARM     keeper: what to preload, what jobs may do; with a memfd for
+ *              the interpreter's code (zygote_shared.h), or without
  *                                       -> WARMED, after the self-test held
  *     FORK     keeper, with four descriptors: stdin (a pipe's read end),
  *              stdout, stderr, report (pipes' write ends); where a cgroup is
