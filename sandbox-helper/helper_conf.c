@@ -184,10 +184,11 @@ int helper_conf_options(int argc, char **argv, struct helper_conf *conf,
     }
     if (optind != argc
         || (conf->check ? conf->lifeline >= 0 || conf->socket_path != NULL
-                        : conf->lifeline < 0 || conf->socket_path == NULL)) {
-        *ret_mistake = "usage: pyexecd --lifeline=FD --socket=PATH"
+                        : conf->lifeline < 0)) {
+        *ret_mistake = "usage: pyexecd --lifeline=FD [--socket=PATH]"
                        " [--user=UID:GID] [--debug], or"
-                       " pyexecd --check [--user=UID:GID]";
+                       " pyexecd --check [--user=UID:GID], or see"
+                       " pyexecd --help";
         return -EINVAL;
     }
     if (conf->check) {
@@ -347,12 +348,24 @@ static int read_pools(const struct pxw_message *setup,
     return 0;
 }
 
+int helper_conf_read(struct helper_conf *conf, const uint8_t *body,
+                     size_t size, const char **ret_mistake)
+{
+    struct pxw_message message;
+    int error = pxw_parse(PXW_SETUP, body, size, &message);
+
+    if (error != 0) {
+        return error;
+    }
+    memcpy(conf->token, message.field[PXW_F_TOKEN].data, PXW_TOKEN_BYTES);
+    return read_pools(&message, conf, ret_mistake);
+}
+
 int helper_conf_setup(struct helper_conf *conf, const char **ret_mistake)
 {
     uint64_t end_us = fdio_now_us() + SETUP_TIMEOUT_MS * 1000u;
     uint8_t head[PXW_HEADER_BYTES];
     struct pxw_header header;
-    struct pxw_message message;
     CLEANUP_FREE uint8_t *body = NULL;
     uint64_t now_us;
     int error = fdio_read_full(conf->lifeline, head, sizeof(head),
@@ -380,12 +393,7 @@ int helper_conf_setup(struct helper_conf *conf, const char **ret_mistake)
                            now_us < end_us ? (int)((end_us - now_us) / 1000)
                                            : 0);
     if (error == 0) {
-        error = pxw_parse(PXW_SETUP, body, header.length, &message);
-    }
-    if (error == 0) {
-        memcpy(conf->token, message.field[PXW_F_TOKEN].data,
-               PXW_TOKEN_BYTES);
-        error = read_pools(&message, conf, ret_mistake);
+        error = helper_conf_read(conf, body, header.length, ret_mistake);
     }
     /* It holds the token; the copy in `conf` shall be the only one. */
     explicit_bzero(body, header.length);

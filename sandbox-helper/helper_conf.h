@@ -54,7 +54,7 @@ struct pool_conf
 struct helper_conf
 {
     /* options */
-    char *socket_path;
+    char *socket_path; /* removed when httpd is gone; NULL: not ours to */
     bool has_user;
     uid_t uid;
     gid_t gid;
@@ -88,6 +88,10 @@ int helper_conf_options(int argc, char **argv, struct helper_conf *conf,
  * checks returned. Needs `pythons`: a pool that wants another interpreter is a
  * mistake. */
 int helper_conf_setup(struct helper_conf *conf, const char **ret_mistake);
+
+/* The same of a body that was read already. */
+int helper_conf_read(struct helper_conf *conf, const uint8_t *body,
+                     size_t size, const char **ret_mistake);
 
 /* Frees what the struct owns; descriptors are left alone. */
 void helper_conf_free(struct helper_conf *conf);

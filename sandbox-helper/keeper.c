@@ -178,7 +178,7 @@ static void on_lifeline(evutil_socket_t fd, short what, void *argument)
     if (count > 0 || count == -EAGAIN) {
         return;
     }
-    log_line(LOG_LEVEL_INFO, 323, "httpd is gone, stopping at once");
+    log_line(LOG_LEVEL_INFO, 323, "who started us is gone, stopping at once");
     keeper->orphaned = true;
     stop(keeper);
 }

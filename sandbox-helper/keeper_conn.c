@@ -349,11 +349,24 @@ static bool on_metrics(struct keeper_conn *conn)
     return false;
 }
 
+/* Its first bytes in our version are all that another one understands. */
+static void tell_version(const struct keeper_conn *conn)
+{
+    CLEANUP(pxw_writer_free) struct pxw_writer frame = { 0 };
+
+    if (keeper_status_write_version(&frame) == 0) {
+        (void)!fdio_write(conn->fd, frame.data, frame.size);
+    }
+}
+
 /* The header is complete: is it one that may come now? */
 static bool take_header(struct keeper_conn *conn)
 {
     int error = pxw_get_header(conn->request.head, &conn->request.header);
 
+    if (error == -EPROTONOSUPPORT) {
+        tell_version(conn);
+    }
     if (error != 0) {
         refuse(conn, error == -EPROTONOSUPPORT
                          ? "it speaks another version of the protocol"

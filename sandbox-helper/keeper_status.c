@@ -93,3 +93,12 @@ void keeper_status_write_metrics(const struct keeper *keeper,
         answer->error = -ENOMEM;
     }
 }
+
+int keeper_status_write_version(struct pxw_writer *answer)
+{
+    pxw_begin(answer, PXW_UNSERVED);
+    pxw_put_u32(answer, PXW_F_REASON, PXW_UNSERVED_VERSION);
+    pxw_put_str(answer, PXW_F_TEXT, "the helper is " PACKAGE_VERSION " and"
+                " speaks another version of the protocol");
+    return pxw_end(answer);
+}

@@ -14,4 +14,7 @@ void keeper_status_write(const struct keeper *keeper,
 void keeper_status_write_metrics(const struct keeper *keeper,
                                  struct pxw_writer *answer);
 
+/* UNSERVED, for who speaks another version. 0 or what pxw_end() returned. */
+int keeper_status_write_version(struct pxw_writer *answer);
+
 #endif

@@ -2,7 +2,8 @@
  *
  * pyexecd: the order in which the keeper starts. It may begin as root and
  * never serves as root: whatever of the drop cannot be done ends the process.
- * The only file of the keeper that may end it.
+ * The only file of the keeper that may end it. With --service it becomes the
+ * supervisor of keepers instead: service.c.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -14,16 +15,17 @@
 #include "helper_pythons.h"
 #include "keeper.h"
 #include "log.h"
+#include "process.h"
+#include "service.h"
+#include "service_conf.h"
 
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -68,22 +70,6 @@ static int clean_descriptors(const struct helper_conf *conf)
         error = fdio_set_close_on_exec(conf->lifeline, true);
     }
     return error;
-}
-
-/* httpd ignores SIGPIPE and may block others; both are inherited. */
-static int reset_signals(void)
-{
-    sigset_t none;
-
-    for (int number = 1; number < NSIG; number++) {
-        /* Fails for SIGKILL, SIGSTOP and those that libc keeps. */
-        (void)signal(number, SIG_DFL);
-    }
-    (void)sigemptyset(&none); /* cannot fail */
-    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
-        return -errno;
-    }
-    return result(sigprocmask(SIG_SETMASK, &none, NULL));
 }
 
 static int drop_user(const struct helper_conf *conf)
@@ -151,25 +137,6 @@ static int drop_capabilities(void)
     return 0;
 }
 
-/* Our memory holds the token and everybody's scripts: no core file, and no
- * tracing by others of the same user. One byte is too little for a file, and
- * what programs of runs need that are not to be dumped: see job_limits.h. */
-static int close_process(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_CORE, &limit) != 0) {
-        return -errno;
-    }
-    limit.rlim_max = limit.rlim_max > 1 ? 1 : limit.rlim_max;
-    limit.rlim_cur = limit.rlim_max;
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0
-        || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-        return -errno;
-    }
-    return result(setrlimit(RLIMIT_CORE, &limit));
-}
-
 static void drop_rights_or_die(const struct helper_conf *conf)
 {
     check_or_die(drop_user(conf), 303,
@@ -177,7 +144,32 @@ static void drop_rights_or_die(const struct helper_conf *conf)
                  " one, neither number may be 0)");
     check_or_die(verify_user(conf), 304, "refusing to serve as this user");
     check_or_die(drop_capabilities(), 305, "cannot give up capabilities");
-    check_or_die(close_process(), 306, "cannot close the process to others");
+    check_or_die(process_close(true), 306, "cannot close the process to others");
+}
+
+/* The supervisor in front of keepers, which are this program again. */
+static int serve_or_die(int argc, char **argv)
+{
+    struct service_conf conf;
+    const char *mistake = NULL;
+    int error = service_conf_options(argc, argv, &conf, &mistake);
+
+    if (error != 0) {
+        log_line(LOG_LEVEL_ERROR, 500, "%s", mistake);
+        return EXIT_FAILURE;
+    }
+    log_open("pyexecd", conf.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    check_or_die(process_reset_signals(), 501, "cannot reset signals");
+    check_or_die(process_close(false), 502,
+                 "cannot close the process to others");
+    (void)umask(077); /* cannot fail */
+    error = service_run(&conf);
+    if (error != 0) {
+        log_line(LOG_LEVEL_ERROR, 503, "the service ends: %s",
+                 strerror(-error));
+    }
+    service_conf_free(&conf);
+    return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
@@ -188,6 +180,13 @@ int main(int argc, char **argv)
 
     log_open("pyexecd", LOG_LEVEL_INFO);
     check_or_die(fdio_fill_standard(), 302, "cannot open /dev/null");
+    if (service_conf_is_help(argc, argv)) {
+        return fputs(service_conf_help, stdout) < 0 ? EXIT_FAILURE
+                                                    : EXIT_SUCCESS;
+    }
+    if (service_conf_is_wanted(argc, argv)) {
+        return serve_or_die(argc, argv);
+    }
     error = helper_conf_options(argc, argv, &conf, &mistake);
     failure = conf.check ? ENVCHECK_NOTHING : EXIT_FAILURE;
     if (error != 0) {
@@ -201,7 +200,7 @@ int main(int argc, char **argv)
     check_or_die(helper_pythons_open(&conf.pythons, HELPER_LISTENER + 1), 307,
                  "cannot open \"pyexec-zygote\" beside this program");
     check_or_die(clean_descriptors(&conf), 312, "cannot close descriptors");
-    check_or_die(reset_signals(), 308, "cannot reset signals");
+    check_or_die(process_reset_signals(), 308, "cannot reset signals");
     drop_rights_or_die(&conf);
     (void)umask(077); /* cannot fail */
     check_or_die(result(chdir("/")), 309, "cannot change to /");

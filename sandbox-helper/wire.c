@@ -94,6 +94,7 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_METRICS] = KIND_OUTPUT,
     [PXW_F_INTERPRETER] = KIND_NAME,
     [PXW_F_SITE] = KIND_DIRS,
+    [PXW_F_GENERATION] = KIND_U64,
 };
 
 #define MAX_RULE_TAGS 16
@@ -140,7 +141,12 @@ static const struct rule rules[] = {
     { .type = PXW_METRICS_ARE, .max_body = PXW_OUTPUT_MAX + SMALL,
       .must = { PXW_F_METRICS } },
     { .type = PXW_SETUP, .max_body = 1u << 20, .must = { PXW_F_TOKEN },
-      .may = { PXW_F_POOL_DEF }, .many = PXW_F_POOL_DEF },
+      .may = { PXW_F_GENERATION, PXW_F_POOL_DEF },
+      .many = PXW_F_POOL_DEF },
+    { .type = PXW_SETUP_IS, .max_body = SMALL,
+      .must = { PXW_F_READY, PXW_F_VERSION }, .may = { PXW_F_TEXT } },
+    { .type = PXW_UNSERVED, .max_body = SMALL,
+      .must = { PXW_F_REASON, PXW_F_TEXT } },
     { .type = PXW_WARM, .max_body = PACKET,
       .must = { PXW_F_SLOTS, PXW_F_MEMORY },
       .may = { PXW_F_ENV, PXW_F_PRELOAD, PXW_F_LEVEL, PXW_F_PROCESSES,

@@ -32,11 +32,19 @@
  *              whether it may ask again, and nothing is sent for it.
  *     STATUS   module: how are you      -> STATUS_IS, then the keeper closes
  *     METRICS  module: what was counted -> METRICS_ARE, then the keeper closes
+ *     UNSERVED in place of any answer, also before anything was asked: nobody
+ *              serves now, and nothing was begun. From the service while it
+ *              has no keeper, from a keeper to who speaks another version.
  *     Closing the connection before the answer cancels the run.
  *
  *   lifeline (pipe or file): module or administrator -> keeper
  *     SETUP    once, at the start; afterwards the pipe stays open and silent,
  *              and its end of file means that httpd is gone
+ *
+ *   control socket of the service (Unix stream): module -> service
+ *     SETUP    the same frame; once a connection -> SETUP_IS. The connection
+ *              then stays open and silent for as long as httpd lives: whoever
+ *              holds it is the one who may change the set-up.
  *
  *   fork channel (SOCK_SEQPACKET, one frame a packet): keeper <-> zygote
  *     WARM     keeper: what to preload, what jobs may do; with a memfd for
@@ -65,7 +73,10 @@
  * Version rule: the version is raised when an old reader would misread a
  * frame. A reader refuses any other version. Within a version, types and
  * tags are only ever added; a tag with PXW_OPTIONAL set may be skipped by a
- * reader that does not know it, any other unknown tag is a violation.
+ * reader that does not know it, any other unknown tag is a violation. The
+ * header's first eight bytes are the same in all versions, so that two that do
+ * not understand each other can say so: whoever is asked in another version
+ * answers in his own.
  *
  * Who can meet another version: a package is replaced while httpd runs.
  *   module, keeper  Children of httpd from before a graceful restart ask the
@@ -126,9 +137,11 @@ enum pxw_type
     PXW_STATUS = 6,
     PXW_STATUS_IS = 7,
     PXW_SETUP = 8,
+    PXW_SETUP_IS = 9,
     PXW_GO = 10,
     PXW_METRICS = 12,
     PXW_METRICS_ARE = 13,
+    PXW_UNSERVED = 15,
     PXW_WARM = 16,
     PXW_WARMED = 17,
     PXW_FORK = 18,
@@ -180,7 +193,7 @@ enum pxw_tag
     PXW_F_CUT = 28,       /* u32: PXW_CUT_… */
     PXW_F_JSON = 29,      /* bytes: the result, not believed to be JSON */
     PXW_F_QUEUE_US = 30,  /* u64: waited for a slot */
-    PXW_F_REASON = 31,    /* u32: enum pxw_reason */
+    PXW_F_REASON = 31,    /* u32: enum pxw_reason; in UNSERVED: pxw_unserved */
     PXW_F_KIND = 32,      /* u32: enum pxw_result; with CALL only */
     PXW_F_HINTS = 33,     /* list: what its author might do about it */
     PXW_F_NAMES = 34,     /* list: functions that the source defines */
@@ -222,7 +235,8 @@ enum pxw_tag
                            * full); in WARM: the one to set up */
     PXW_F_VERSION = 61,   /* name: the helper's release; in WARM: the keeper's,
                            * which must be the zygote's own */
-    PXW_F_READY = 62,     /* u32: 1 when runs can be served */
+    PXW_F_READY = 62,     /* u32: 1 when runs can be served; in SETUP_IS: 1
+                           * when it was taken */
     PXW_F_RUNNING = 63,   /* u32 */
     PXW_F_QUEUED = 64,    /* u32 */
     PXW_F_CGROUP = 65,    /* name: cgroup controllers that limit each run, with
@@ -237,8 +251,11 @@ enum pxw_tag
                            * the default one */
     PXW_F_SITE = 71,      /* list of absolute paths, up to PXW_DIRS_MAX: on
                            * sys.path, and readable for runs */
+    /* set-up, too */
+    PXW_F_GENERATION = 72, /* u64: which reading of httpd's configuration this
+                           * is; the very same frame again changes nothing */
 
-    PXW_TAGS = 72
+    PXW_TAGS = 73
 };
 
 /* PXW_F_FORBID: what the source check and the run-time hooks refuse. */
@@ -287,6 +304,15 @@ enum pxw_reason
     PXW_REASON_SYNTAX = 2,
     PXW_REASON_LIMIT = 3,  /* too deep or too large to be checked */
     PXW_REASON_MISSING = 4, /* the function to call is not in the source */
+};
+
+/* Why nobody serves (PXW_F_REASON of UNSERVED). */
+enum pxw_unserved
+{
+    PXW_UNSERVED_SETUP = 1,   /* no httpd has sent a set-up yet */
+    PXW_UNSERVED_CRASHED = 2, /* the keeper crashes; the next one must wait */
+    PXW_UNSERVED_VERSION = 3, /* the question's version is another one */
+    PXW_UNSERVED_ENDING = 4,  /* the service is being stopped */
 };
 
 /* What became of a run. Below PXW_BUSY: a result of the user's program.

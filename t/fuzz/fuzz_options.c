@@ -49,7 +49,7 @@ static void check(const struct helper_conf *conf)
         FUZZ_HOLDS(conf->listener < 0);
     }
     else {
-        FUZZ_HOLDS(conf->socket_path != NULL && conf->socket_path[0] == '/');
+        FUZZ_HOLDS(conf->socket_path == NULL || conf->socket_path[0] == '/');
         FUZZ_HOLDS(conf->lifeline > HELPER_LISTENER);
         FUZZ_HOLDS(conf->listener == HELPER_LISTENER);
         FUZZ_HOLDS(getenv("LISTEN_PID") == NULL);
