@@ -12,6 +12,7 @@
 #include "pyexec_policy.h"
 #include "pyexec_pools.h"
 #include "pyexec_pythons.h"
+#include "pyexec_service.h"
 #include "pyexec_site.h"
 #include "pyexec_socket.h"
 #include "pyexec_spawn.h"
@@ -21,6 +22,7 @@
 #include <apr_strings.h>
 #include <errno.h>
 #include <http_log.h>
+#include <mpm_common.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -80,10 +82,18 @@ static int is_user_bad(server_rec *s, const pyexec_global_t *global,
     return 1;
 }
 
-static int is_socket_bad(server_rec *s, apr_pool_t *pool)
+static int is_socket_bad(server_rec *s, const pyexec_global_t *global,
+                         apr_pool_t *pool)
 {
     const char *path = pyexec_socket_path(pool, LONGEST_PID);
+    pyexec_socket_access_t access;
+    const char *problem = pyexec_socket_access(pool, global, &access);
 
+    if (problem != NULL) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, s,
+                     PYXNO(0017) "%s", problem);
+        return 1;
+    }
     if (path != NULL && strlen(path) < PYEXEC_SOCKET_PATH_BYTES) {
         return 0;
     }
@@ -93,6 +103,74 @@ static int is_socket_bad(server_rec *s, apr_pool_t *pool)
                  path == NULL ? "" : path,
                  (unsigned)PYEXEC_SOCKET_PATH_BYTES - 1);
     return 1;
+}
+
+/* What is for a helper that httpd starts says nothing of the service's: who
+ * wrote PyExecHelperUser counts on it. */
+static int is_service_contradicted(server_rec *s,
+                                   const pyexec_global_t *global)
+{
+    const struct
+    {
+        const char *name;
+        const char *from;
+    } others[] = {
+        { "PyExecHelperProgram", global->from.helper_program },
+        { "PyExecHelperUser", global->from.helper_user },
+        { "PyExecSocketOwner", global->from.socket_owner },
+        { "PyExecSocketMode", global->from.socket_mode },
+    };
+    int bad = 0;
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (others[i].from != NULL) {
+            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, s,
+                         PYXNO(0018) "%s: %s is for a helper that httpd starts "
+                         "and means nothing to a service (PyExecHelper %s); "
+                         "see pyexecd --help for its options",
+                         others[i].from, others[i].name, global->helper);
+            bad = 1;
+        }
+    }
+    return bad;
+}
+
+/* Who can write there can put a socket of his own in the place: he would be
+ * sent the token and every script. */
+static int is_service_exposed(server_rec *s, const char *path,
+                              apr_pool_t *pool)
+{
+    const char *directory = apr_pstrmemdup(pool, path, (apr_size_t)(
+        strrchr(path, '/') - path));
+    struct stat status;
+
+    if (directory[0] == '\0' || stat(directory, &status) != 0) {
+        return 0; /* it may come with the service */
+    }
+    if ((status.st_mode & S_IWOTH) == 0
+        && (geteuid() != 0 || status.st_uid != ap_unixd_config.user_id)) {
+        return 0;
+    }
+    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, s,
+                 PYXNO(0019) "the service's socket must not be in '%s', which "
+                 "%s can write to: he could listen there himself", directory,
+                 (status.st_mode & S_IWOTH) != 0 ? "everyone" : "httpd's User");
+    return 1;
+}
+
+static int is_helper_bad(server_rec *s, const pyexec_global_t *global,
+                         apr_pool_t *pool)
+{
+    const char *path = pyexec_service_path(global);
+    int bad;
+
+    if (path != NULL) {
+        bad = is_service_contradicted(s, global);
+        return is_service_exposed(s, path, pool) || bad;
+    }
+    bad = is_program_bad(s, global);
+    bad |= is_user_bad(s, global, pool);
+    return is_socket_bad(s, global, pool) || bad;
 }
 
 /* Where nothing else is said, the tenant of a run is its host's ServerName. */
@@ -326,14 +404,19 @@ static int are_pools_bad(server_rec *s, const pyexec_global_t *global,
     looks_t looks = { .pool = ptemp, .main_server = s,
                       .told = apr_hash_make(ptemp) };
     pyexec_site_reader_t reader = { .uid = 0 };
+    int serves = pyexec_service_path(global) != NULL;
     int count = 0;
     const pyexec_pool_t *const *pools = pyexec_pools_all(&count);
 
-    /* Where there is no such user, is_user_bad() says so. */
-    reader.known = pyexec_spawn_identity(ptemp, global, &reader.uid,
-                                         &reader.gid) == NULL;
+    /* Where there is no such user, is_user_bad() says so. A service has its
+     * own user and programs, and refuses by itself what it has not. */
+    reader.known = !serves
+                   && pyexec_spawn_identity(ptemp, global, &reader.uid,
+                                            &reader.gid) == NULL;
     for (int i = 0; i < count; i++) {
-        check_python(pools[i], global->helper_program, &looks);
+        if (!serves) {
+            check_python(pools[i], global->helper_program, &looks);
+        }
         check_site(pconf, pools[i], i, &reader, &looks);
     }
     return looks.bad;
@@ -348,10 +431,14 @@ int pyexec_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     (void)plog; /* the hook's signature */
     bad |= are_pools_bad(s, &global, pconf, ptemp);
     if (pyexec_places_any_engine()) {
-        bad |= is_program_bad(s, &global);
-        bad |= is_user_bad(s, &global, ptemp);
-        bad |= is_socket_bad(s, ptemp);
+        bad |= is_helper_bad(s, &global, ptemp);
         warn_nameless(s);
+        if (ap_coredumpdir_configured) {
+            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, s,
+                         PYXNO(0007) "CoreDumpDirectory lets other processes "
+                         "of httpd's User (CGI, PHP) read its memory, and in "
+                         "it the token that lets them run code");
+        }
         pyexec_workers_check(s);
     }
     if (!bad) {

@@ -136,10 +136,14 @@ static int ended(const talk_t *talk)
 
 static int take_header(talk_t *talk)
 {
+    int error = pxw_get_header(talk->head, &talk->header);
     char *room;
 
-    if (pxw_get_header(talk->head, &talk->header) != 0
-        || talk->header.type != talk->want) {
+    if (error == -EPROTONOSUPPORT) {
+        return PYEXEC_OTHER_VERSION;
+    }
+    if (error != 0 || (talk->header.type != talk->want
+                       && talk->header.type != PXW_UNSERVED)) {
         return PYEXEC_MALFORMED;
     }
     talk->body = pyexec_buffer_make(talk->r->pool);
@@ -306,10 +310,11 @@ pyexec_client_end_e pyexec_client_ask(request_rec *r,
         end = converse(&talk, deadline);
     }
     apr_pool_destroy(pool); /* closes the connection */
-    if (end == PYEXEC_ANSWERED
-        && pxw_parse(want, (const uint8_t *)talk.body->data,
-                     talk.header.length, ret_answer) != 0) {
-        end = PYEXEC_MALFORMED;
+    if (end == PYEXEC_ANSWERED) {
+        end = pxw_parse(talk.header.type, (const uint8_t *)talk.body->data,
+                        talk.header.length, ret_answer) != 0 ? PYEXEC_MALFORMED
+              : talk.header.type == PXW_UNSERVED ? PYEXEC_UNSERVED
+                                                 : PYEXEC_ANSWERED;
     }
     *ret_error = talk.error;
     return (pyexec_client_end_e)end;
@@ -330,6 +335,11 @@ const char *pyexec_client_end_text(pyexec_client_end_e end)
         return "the helper did not answer in time";
     case PYEXEC_MALFORMED:
         return "the helper's answer breaks the protocol";
+    case PYEXEC_OTHER_VERSION:
+        return "the helper speaks another version of the protocol: module "
+               "and helper must be of the same release";
+    case PYEXEC_UNSERVED:
+        return "nobody serves runs now";
     case PYEXEC_CLIENT_LEFT:
         return "the client left";
     case PYEXEC_STOPPING:

@@ -19,6 +19,8 @@ typedef enum
     PYEXEC_ENDED,        /* the helper left without an answer */
     PYEXEC_OVERDUE,      /* the deadline passed */
     PYEXEC_MALFORMED,    /* the answer breaks the protocol */
+    PYEXEC_OTHER_VERSION, /* the helper is of another release */
+    PYEXEC_UNSERVED,     /* nobody serves; *ret_answer tells why */
     PYEXEC_CLIENT_LEFT,  /* nobody is there to hear the answer */
     PYEXEC_STOPPING,     /* httpd stops: the client's descriptor is gone */
 } pyexec_client_end_e;

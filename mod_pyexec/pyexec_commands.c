@@ -12,6 +12,7 @@
 #include "pyexec_places.h"
 #include "pyexec_policy.h"
 #include "pyexec_pools.h"
+#include "pyexec_service.h"
 #include "pyexec_spot.h"
 #include "pyexec_value.h"
 
@@ -65,6 +66,8 @@ static apr_int64_t parse_number(const pyexec_directive_t *directive, const char 
         }
         /* A fraction of a millisecond is not the 0 that is special. */
         return duration > 0 && duration < 1000 ? 1 : duration / 1000;
+    case PYEXEC_KIND_MODE:
+        return pyexec_value_mode(text);
     default:
         while (apr_isdigit(*end)) {
             end++;
@@ -85,6 +88,12 @@ static const char *set_number(cmd_parms *cmd, void *place, const char *text)
 
     if (problem != NULL) {
         return problem;
+    }
+    if (directive->kind == PYEXEC_KIND_MODE && number < 0) {
+        return apr_psprintf(cmd->pool, "%s: '%s' is not an octal mode from "
+                            "%04o to %04o that lets none execute",
+                            directive->name, text, (unsigned)directive->least,
+                            (unsigned)directive->most);
     }
     if ((number < directive->least || number > directive->most)
         && !(or_0 && number == 0)) {
@@ -127,6 +136,8 @@ static const char *check_text(cmd_parms *cmd, pyexec_kind_e kind, const char **t
             ? apr_psprintf(cmd->pool, "'%s' is not the name of an interpreter",
                            *text)
             : NULL;
+    case PYEXEC_KIND_HELPER:
+        return pyexec_service_problem(cmd->pool, *text);
     case PYEXEC_KIND_PATH:
         *text = ap_server_root_relative(cmd->pool, *text);
         break;
@@ -381,6 +392,12 @@ static const char *define_pool(cmd_parms *cmd, void *place, const char *args)
 #define SET_PATH set_text
 #define COMMAND_ACCOUNT(...) AP_INIT_TAKE1(__VA_ARGS__)
 #define SET_ACCOUNT set_text
+#define COMMAND_HELPER(...) AP_INIT_TAKE1(__VA_ARGS__)
+#define SET_HELPER set_text
+#define COMMAND_OWNER(...) AP_INIT_TAKE1(__VA_ARGS__)
+#define SET_OWNER set_text
+#define COMMAND_MODE(...) AP_INIT_TAKE1(__VA_ARGS__)
+#define SET_MODE set_number
 #define COMMAND_POOLNAME(...) AP_INIT_TAKE1(__VA_ARGS__)
 #define SET_POOLNAME set_text
 #define COMMAND_TENANT(...) AP_INIT_TAKE1(__VA_ARGS__)

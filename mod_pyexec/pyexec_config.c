@@ -31,6 +31,9 @@
 #define VALUE_LEVEL(value) value
 #define VALUE_PATH(value) value
 #define VALUE_ACCOUNT(value) value
+#define VALUE_HELPER(value) value
+#define VALUE_OWNER(value) value
+#define VALUE_MODE(value) value
 #define VALUE_LIST(value) value
 #define VALUE_POOLNAME(value) value
 #define VALUE_ENV(value) value

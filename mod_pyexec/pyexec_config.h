@@ -35,6 +35,9 @@ typedef struct pyexec_tenant_t
 #define PYEXEC_TYPE_LEVEL const char *
 #define PYEXEC_TYPE_PATH const char *
 #define PYEXEC_TYPE_ACCOUNT const char *
+#define PYEXEC_TYPE_HELPER const char *
+#define PYEXEC_TYPE_OWNER const char *
+#define PYEXEC_TYPE_MODE apr_int64_t
 #define PYEXEC_TYPE_LIST const char *
 #define PYEXEC_TYPE_POOLNAME const char *
 #define PYEXEC_TYPE_ENV const char *
@@ -56,6 +59,9 @@ typedef struct pyexec_tenant_t
 #define PYEXEC_EMPTY_LEVEL NULL
 #define PYEXEC_EMPTY_PATH NULL
 #define PYEXEC_EMPTY_ACCOUNT NULL
+#define PYEXEC_EMPTY_HELPER NULL
+#define PYEXEC_EMPTY_OWNER NULL
+#define PYEXEC_EMPTY_MODE PYEXEC_UNSET
 #define PYEXEC_EMPTY_LIST NULL
 #define PYEXEC_EMPTY_POOLNAME NULL
 #define PYEXEC_EMPTY_ENV NULL

@@ -29,6 +29,9 @@
  *          LEVEL      full | restricted
  *          PATH       relative to ServerRoot
  *          ACCOUNT    name | #uid
+ *          HELPER     spawn | unix:/path
+ *          OWNER      user[:group], each a name or #number
+ *          MODE       of a file, in octal: who may read and write it
  *          LIST       names; kept one a line; `none`: empty
  *          POOLNAME   letters, digits, dots, dashes
  *          TENANT     text | expr=an expression of httpd's
@@ -193,13 +196,27 @@
       "directories of modules of your own, such as the site-packages of a " \
       "virtual environment; all in them is readable for scripts; none")
 
+/* A socket that its owner alone may connect to, and one that all may. */
+#define PYEXEC_MODE_LEAST 0600
+#define PYEXEC_MODE_MOST 0666
+
 #define PYEXEC_GLOBAL_DIRECTIVES(X)                                         \
+    X(GLOBAL, HELPER, helper, "PyExecHelper", "spawn", 0, 0,                \
+      "spawn (default): httpd starts the helper; unix:/path: the socket of "\
+      "a service that runs without httpd (pyexecd --service)")              \
     X(GLOBAL, PATH, helper_program, "PyExecHelperProgram",                  \
       PYEXEC_HELPER_PROGRAM, 0, 0,                                          \
       "the helper that httpd starts")                                       \
     X(GLOBAL, ACCOUNT, helper_user, "PyExecHelperUser", NULL, 0, 0,         \
       "user that the helper runs as, name or #uid (default pyexec if there "\
       "is one, else httpd's User)")                                         \
+    X(GLOBAL, OWNER, socket_owner, "PyExecSocketOwner", NULL, 0, 0,         \
+      "user[:group] that the helper's socket belongs to (default: httpd's " \
+      "User and Group)")                                                    \
+    X(GLOBAL, MODE, socket_mode, "PyExecSocketMode", PYEXEC_MODE_LEAST,     \
+      PYEXEC_MODE_LEAST, PYEXEC_MODE_MOST,                                  \
+      "octal mode of the helper's socket (default 0600); 0666 where the "   \
+      "MPM changes the user for each request")                              \
     X(GLOBAL, COUNT, workers, "PyExecMaxWorkers", PYEXEC_WORKERS_AUTO,      \
       1, 65535,                                                             \
       "threads of each httpd child that runs may hold, going on or waiting "\

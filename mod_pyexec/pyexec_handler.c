@@ -24,6 +24,7 @@
 #include "pyexec_handler.h"
 
 #include "pyexec_body.h"
+#include "pyexec_child.h"
 #include "pyexec_client.h"
 #include "pyexec_config.h"
 #include "pyexec_dialect.h"
@@ -35,11 +36,13 @@
 #include "pyexec_workers.h"
 
 #include <apr_strings.h>
+#include <errno.h>
 #include <http_core.h>
 #include <http_log.h>
 #include <http_main.h>
 #include <http_protocol.h>
 #include <string.h>
+#include <unistd.h>
 
 APLOG_USE_MODULE(pyexec);
 
@@ -324,6 +327,8 @@ static enum pxw_outcome conclude(pyexec_client_end_e end)
 {
     switch (end) {
     case PYEXEC_NOT_BEGUN:
+    case PYEXEC_OTHER_VERSION:
+    case PYEXEC_UNSERVED:
         return PXW_ABSENT;
     case PYEXEC_CROWDED:
         return PXW_BUSY;
@@ -347,6 +352,41 @@ static int give_up(task_t *task, pyexec_client_end_e end)
     r->connection->aborted = 1;
     r->connection->keepalive = AP_CONN_CLOSE;
     return DONE;
+}
+
+static void log_no_answer(const task_t *task, pyexec_client_end_e end,
+                          int error)
+{
+    request_rec *r = task->r;
+    const char *path = pyexec_child_helper_path();
+
+    if (end == PYEXEC_UNSERVED) {
+        const struct pxw_field *text = &task->answer.field[PXW_F_TEXT];
+
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      PYXNO(0215) "run %s refused at once: %s", task->id,
+                      ap_escape_logitem(r->pool, apr_pstrmemdup(
+                          r->pool, (const char *)text->data, text->size)));
+    }
+    else if (end == PYEXEC_NOT_BEGUN && path == NULL) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      PYXNO(0216) "run %s refused at once: there is no helper "
+                      "now; httpd's own lines tell why", task->id);
+    }
+    else if (end == PYEXEC_NOT_BEGUN && error == EACCES) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      PYXNO(0217) "run %s cannot be passed on: user %lu, which "
+                      "httpd is for this request, may not connect to '%s'; see "
+                      "PyExecSocketMode and PyExecSocketOwner, or the mode of "
+                      "the service's socket", task->id,
+                      (unsigned long)geteuid(), path);
+    }
+    else {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, error, r,
+                      PYXNO(0202) "run %s %s: %s", task->id,
+                      pxw_outcome_name(task->outcome),
+                      pyexec_client_end_text(end));
+    }
 }
 
 static int run(task_t *task)
@@ -380,9 +420,7 @@ static int run(task_t *task)
         return NEXT;
     }
     task->outcome = conclude(end);
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, error, r, PYXNO(0202) "run %s %s: %s",
-                  task->id, pxw_outcome_name(task->outcome),
-                  pyexec_client_end_text(end));
+    log_no_answer(task, end, error);
     return NEXT;
 }
 

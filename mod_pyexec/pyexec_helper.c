@@ -19,6 +19,7 @@
 #include "pyexec_config.h"
 #include "pyexec_json.h"
 #include "pyexec_places.h"
+#include "pyexec_service.h"
 #include "pyexec_socket.h"
 #include "pyexec_spawn.h"
 
@@ -31,6 +32,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <unixd.h>
@@ -86,6 +88,7 @@ static retained_t *retained;
 static apr_pool_t *config_pool;
 static server_rec *main_server;
 static int wanted;
+static int external; /* the helper is a service */
 static int refused; /* the configuration has mistakes */
 
 static void start(void);
@@ -307,6 +310,7 @@ static const char *open_socket(apr_pool_t *pool)
 {
     pyexec_global_t global = pyexec_config_global(main_server);
     const char *path = pyexec_socket_path(pool, getpid());
+    pyexec_socket_access_t access = { 0 };
     const char *problem;
     uid_t uid;
     gid_t gid;
@@ -315,6 +319,9 @@ static const char *open_socket(apr_pool_t *pool)
         return "the path of its socket is too long (DefaultRuntimeDir)";
     }
     problem = pyexec_spawn_identity(pool, &global, &uid, &gid);
+    if (problem == NULL) {
+        problem = pyexec_socket_access(pool, &global, &access);
+    }
     if (problem != NULL) {
         return problem;
     }
@@ -330,10 +337,11 @@ static const char *open_socket(apr_pool_t *pool)
     if (apr_generate_random_bytes(retained->token, PXW_TOKEN_BYTES)) {
         return "there are no random bytes for its token";
     }
-    problem = pyexec_socket_open(pool, path, uid, gid, &retained->listener);
+    problem = pyexec_socket_open(pool, path, uid, gid, &access,
+                                 &retained->listener);
     if (problem == NULL) {
         apr_cpystrn(retained->path, path, sizeof(retained->path));
-        retained->user = ap_unixd_config.user_id;
+        retained->user = access.uid;
     }
     return problem;
 }
@@ -375,9 +383,29 @@ int pyexec_helper_refuse(void)
     return refused;
 }
 
+/* The socket is made once in the parent's life. */
+static void warn_if_changed(apr_pool_t *pool, const pyexec_global_t *global)
+{
+    pyexec_socket_access_t now;
+    struct stat status;
+
+    if (pyexec_socket_access(pool, global, &now) == NULL
+        && lstat(retained->path, &status) == 0
+        && (now.uid != status.st_uid || now.gid != status.st_gid
+            || now.mode != (status.st_mode & 0777))) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server,
+                     PYXNO(0106) "owner or mode of the socket '%s' shall be "
+                     "others (User, PyExecSocketOwner, PyExecSocketMode): they "
+                     "stay what they are until httpd is stopped and started",
+                     retained->path);
+    }
+}
+
 int pyexec_helper_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                               apr_pool_t *ptemp, server_rec *s)
 {
+    pyexec_global_t global = pyexec_config_global(s);
+    const char *path = pyexec_service_path(&global);
     const char *problem = NULL;
 
     (void)plog; /* the hook's signature */
@@ -389,17 +417,19 @@ int pyexec_helper_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     remember(pconf, s);
     apr_pool_cleanup_register(pconf, NULL, leave, apr_pool_cleanup_null);
     adopt_survivors();
-    if (!wanted) {
+    pyexec_service_use(s, wanted ? path : NULL);
+    external = path != NULL;
+    if (!wanted || external) {
+        if (retained->paused != NULL) {
+            *retained->paused = 1; /* for children that are still there */
+        }
         return OK;
     }
     if (retained->listener < 0) {
         problem = open_socket(ptemp);
     }
-    else if (geteuid() == 0 && retained->user != ap_unixd_config.user_id) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     PYXNO(0106) "User has changed: the socket '%s' is still "
-                     "the old one's until httpd is stopped and started",
-                     retained->path);
+    else {
+        warn_if_changed(ptemp, &global);
     }
     if (problem != NULL) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
@@ -417,8 +447,10 @@ int pyexec_helper_post_config(apr_pool_t *pconf, apr_pool_t *plog,
 int pyexec_helper_monitor(apr_pool_t *pool, server_rec *s)
 {
     (void)pool; /* the hook's signature */
-    (void)s;
-    if (wanted && retained != NULL && retained->listener >= 0
+    if (wanted && external && is_serving()) {
+        pyexec_service_look(s);
+    }
+    if (wanted && !external && retained != NULL && retained->listener >= 0
         && retained->current < 0 && is_serving()
         && retained->retry_at <= apr_time_now()) {
         start();
@@ -430,6 +462,7 @@ int pyexec_helper_monitor(apr_pool_t *pool, server_rec *s)
  * process is parent and child, and keeps what it has. */
 void pyexec_helper_let_go(void)
 {
+    pyexec_service_let_go();
     if (retained == NULL || getpid() == retained->owner) {
         return;
     }

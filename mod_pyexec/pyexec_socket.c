@@ -7,8 +7,10 @@
 #include "pyexec_socket.h"
 
 #include <apr_strings.h>
+#include <apr_user.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -83,7 +85,60 @@ static const char *prepare_directory(apr_pool_t *pool, const char *directory,
     return problem;
 }
 
-static const char *bind_at(apr_pool_t *pool, int fd, const char *path)
+/* "name" or "#number". */
+static int find_id(const char *name, int group, apr_pool_t *pool,
+                   unsigned long *ret_id)
+{
+    char *end = NULL;
+    uid_t uid = 0;
+    gid_t gid = 0;
+
+    if (name[0] == '#') {
+        *ret_id = strtoul(name + 1, &end, 10);
+        return name[1] >= '0' && name[1] <= '9' && *end == '\0'
+               && *ret_id <= 0x7fffffffUL;
+    }
+    if (group ? apr_gid_get(&gid, name, pool) != APR_SUCCESS
+              : apr_uid_get(&uid, &gid, name, pool) != APR_SUCCESS) {
+        return 0;
+    }
+    *ret_id = group ? gid : uid;
+    return 1;
+}
+
+const char *pyexec_socket_access(apr_pool_t *pool,
+                                 const pyexec_global_t *global,
+                                 pyexec_socket_access_t *ret_access)
+{
+    int root = geteuid() == 0;
+    unsigned long uid = root ? ap_unixd_config.user_id : geteuid();
+    unsigned long gid = root ? ap_unixd_config.group_id : getegid();
+
+    if (global->socket_owner != NULL) {
+        const char *group = strchr(global->socket_owner, ':');
+        const char *user = group == NULL
+            ? global->socket_owner
+            : apr_pstrmemdup(pool, global->socket_owner,
+                             (apr_size_t)(group - global->socket_owner));
+
+        if (!find_id(user, 0, pool, &uid)
+            || (group != NULL && !find_id(group + 1, 1, pool, &gid))) {
+            return apr_psprintf(pool, "PyExecSocketOwner: there is no such "
+                                "user or group: '%s'", global->socket_owner);
+        }
+        if (!root && uid != geteuid()) {
+            return "PyExecSocketOwner: only root gives its sockets away";
+        }
+    }
+    *ret_access = (pyexec_socket_access_t){
+        .uid = (uid_t)uid, .gid = (gid_t)gid,
+        .mode = (mode_t)global->socket_mode,
+    };
+    return NULL;
+}
+
+static const char *bind_at(apr_pool_t *pool, int fd, const char *path,
+                           const pyexec_socket_access_t *access)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     mode_t before;
@@ -94,21 +149,22 @@ static const char *bind_at(apr_pool_t *pool, int fd, const char *path)
                             path, (unsigned)sizeof(address.sun_path) - 1);
     }
     memcpy(address.sun_path, path, strlen(path));
-    before = umask(0177);
+    before = umask(0777 & ~access->mode);
     failed = bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0;
     (void)umask(before); /* cannot fail */
     if (failed || listen(fd, BACKLOG) != 0) {
         return describe(pool, "listen on", path);
     }
-    if (geteuid() == 0
-        && lchown(path, ap_unixd_config.user_id, ap_unixd_config.group_id)) {
+    if (lchown(path, access->uid, access->gid) != 0) {
         return describe(pool, "set the owner of", path);
     }
     return NULL;
 }
 
 const char *pyexec_socket_open(apr_pool_t *pool, const char *path,
-                               uid_t helper_uid, gid_t helper_gid, int *ret_fd)
+                               uid_t helper_uid, gid_t helper_gid,
+                               const pyexec_socket_access_t *access,
+                               int *ret_fd)
 {
     const char *directory = directory_of(pool, path);
     const char *problem = prepare_directory(pool, directory, helper_uid,
@@ -132,7 +188,7 @@ const char *pyexec_socket_open(apr_pool_t *pool, const char *path,
         problem = describe(pool, "make a socket for", path);
     }
     else {
-        problem = bind_at(pool, fd, first);
+        problem = bind_at(pool, fd, first, access);
     }
     if (problem == NULL && rename(first, path) != 0) {
         problem = describe(pool, "move the socket to", path);

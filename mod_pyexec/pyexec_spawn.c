@@ -7,7 +7,7 @@
  */
 #include "pyexec_spawn.h"
 
-#include "pyexec_pools.h"
+#include "pyexec_setup.h"
 
 #include <apr_strings.h>
 #include <apr_user.h>
@@ -74,67 +74,6 @@ const char *pyexec_spawn_identity(apr_pool_t *pool,
     return NULL;
 }
 
-apr_uint32_t pyexec_spawn_concurrency(const pyexec_pool_t *pool)
-{
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (pool->concurrency != PYEXEC_CONCURRENCY_AUTO) {
-        return (apr_uint32_t)pool->concurrency;
-    }
-    return online < 1 ? 1
-           : online > PYEXEC_CONCURRENCY_CEILING ? PYEXEC_CONCURRENCY_CEILING
-                                                 : (apr_uint32_t)online;
-}
-
-static void put_pool(struct pxw_writer *frame, const pyexec_pool_t *pool)
-{
-    size_t open = pxw_put_open(frame, PXW_F_POOL_DEF);
-
-    pxw_put_str(frame, PXW_F_POOL, pool->name);
-    pxw_put_u32(frame, PXW_F_LAZY, (uint32_t)pool->lazy);
-    pxw_put_u32(frame, PXW_F_CONCURRENCY, pyexec_spawn_concurrency(pool));
-    pxw_put_u32(frame, PXW_F_QUEUE, (uint32_t)pool->queue);
-    pxw_put_u32(frame, PXW_F_QUEUE_MS, (uint32_t)pool->queue_ms);
-    pxw_put_u32(frame, PXW_F_TENANT_CONCURRENCY,
-                (uint32_t)pool->tenant_concurrency);
-    pxw_put_u32(frame, PXW_F_TENANT_QUEUE, (uint32_t)pool->tenant_queue);
-    pxw_put_u32(frame, PXW_F_WALL_MS, (uint32_t)PYEXEC_WALL_CEILING_MS);
-    pxw_put_u32(frame, PXW_F_CPU_MS, (uint32_t)PYEXEC_CPU_CEILING_MS);
-    pxw_put_u64(frame, PXW_F_MEMORY, (uint64_t)PYEXEC_MEMORY_CEILING_BYTES);
-    pxw_put_u32(frame, PXW_F_OUTPUT, (uint32_t)PYEXEC_OUTPUT_CEILING_BYTES);
-    pxw_put_u32(frame, PXW_F_FILES, PYEXEC_FILES_CEILING);
-    pxw_put_u32(frame, PXW_F_THREADS, PYEXEC_THREADS_CEILING);
-    pxw_put_str(frame, PXW_F_LEVEL, pool->isolation);
-    pxw_put_u32(frame, PXW_F_PROCESSES, (uint32_t)pool->processes);
-    pxw_put_u32(frame, PXW_F_RECYCLE_RUNS, (uint32_t)pool->recycle_runs);
-    pxw_put_u32(frame, PXW_F_RECYCLE_MS, (uint32_t)pool->recycle_ms);
-    pxw_put_u32(frame, PXW_F_IDLE_MS, (uint32_t)pool->idle_ms);
-    pxw_put_str(frame, PXW_F_PRELOAD, pool->preload);
-    if (pool->env != NULL) {
-        pxw_put_str(frame, PXW_F_ENV, pool->env);
-    }
-    if (pool->python != NULL) {
-        pxw_put_str(frame, PXW_F_INTERPRETER, pool->python);
-    }
-    if (pool->real_site != NULL) {
-        pxw_put_str(frame, PXW_F_SITE, pool->real_site);
-    }
-    pxw_put_close(frame, open);
-}
-
-static int build_setup(struct pxw_writer *frame, const pyexec_spawn_t *spawn)
-{
-    int count = 0;
-    const pyexec_pool_t *const *pools = pyexec_pools_all(&count);
-
-    pxw_begin(frame, PXW_SETUP);
-    pxw_put_bytes(frame, PXW_F_TOKEN, spawn->token, PXW_TOKEN_BYTES);
-    for (int i = 0; i < count; i++) {
-        put_pool(frame, pools[i]);
-    }
-    return pxw_end(frame);
-}
-
 /* A pipe with the whole set-up frame already in it, so that the parent never
  * waits for its helper. */
 static const char *make_lifeline(apr_pool_t *pool, const pyexec_spawn_t *spawn,
@@ -144,7 +83,7 @@ static const char *make_lifeline(apr_pool_t *pool, const pyexec_spawn_t *spawn,
     const char *problem = NULL;
     int ends[2] = { -1, -1 };
 
-    if (build_setup(&frame, spawn) != 0) {
+    if (pyexec_setup_build(&frame, spawn->token, 0) != 0) {
         problem = "the set-up of the helper is too large";
     }
     else if (pipe2(ends, O_CLOEXEC) != 0
@@ -159,11 +98,7 @@ static const char *make_lifeline(apr_pool_t *pool, const pyexec_spawn_t *spawn,
     else if (write(ends[1], frame.data, frame.size) != (ssize_t)frame.size) {
         problem = "cannot write the helper's set-up into its lifeline";
     }
-    if (frame.data != NULL && frame.error == 0) {
-        /* The token need not lie about in freed memory. */
-        explicit_bzero(frame.data, frame.size);
-    }
-    pxw_writer_free(&frame);
+    pyexec_setup_free(&frame);
     if (problem != NULL) {
         for (int i = 0; i < 2; i++) {
             if (ends[i] >= 0) {

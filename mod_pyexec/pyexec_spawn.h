@@ -28,7 +28,4 @@ typedef struct pyexec_spawn_t
 const char *pyexec_spawn(apr_pool_t *pool, const pyexec_spawn_t *spawn,
                          pid_t *ret_pid, int *ret_lifeline);
 
-/* Runs at the same time, as configured or as many as there are processors. */
-apr_uint32_t pyexec_spawn_concurrency(const pyexec_pool_t *pool);
-
 #endif

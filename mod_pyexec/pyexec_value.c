@@ -101,3 +101,18 @@ int pyexec_value_is_pool(const char *name)
     }
     return size > 0 && size <= 64;
 }
+
+apr_int64_t pyexec_value_mode(const char *text)
+{
+    apr_int64_t mode = 0;
+
+    if (strlen(text) < 3 || strlen(text) > 4
+        || strspn(text, "01234567") != strlen(text)) {
+        return -1;
+    }
+    for (const char *c = text; *c != '\0'; c++) {
+        mode = mode * 8 + (*c - '0');
+    }
+    return (mode & ~(apr_int64_t)PYEXEC_MODE_MOST) == 0
+           && (mode & PYEXEC_MODE_LEAST) == PYEXEC_MODE_LEAST ? mode : -1;
+}

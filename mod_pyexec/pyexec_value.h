@@ -26,4 +26,8 @@ int pyexec_value_is_name(const char *text);
 /* The name of a <PyExecPool>. */
 int pyexec_value_is_pool(const char *name);
 
+/* "0660": who may read and write a file, its owner always and nobody may
+ * execute it. -1: it is something else. */
+apr_int64_t pyexec_value_mode(const char *text);
+
 #endif

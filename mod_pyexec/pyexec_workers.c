@@ -8,7 +8,7 @@
 
 #include "pyexec_config.h"
 #include "pyexec_pools.h"
-#include "pyexec_spawn.h"
+#include "pyexec_setup.h"
 
 #include <ap_mpm.h>
 #include <apr_hash.h>
@@ -58,7 +58,7 @@ void pyexec_workers_check(server_rec *s)
     const pyexec_pool_t *const *pools = pyexec_pools_all(&count);
 
     for (int i = 0; i < count; i++) {
-        runs += pools[i]->queue + pyexec_spawn_concurrency(pools[i]);
+        runs += pools[i]->queue + pyexec_setup_concurrency(pools[i]);
     }
 
     /* Unknown before the MPM has read its own directives. */

@@ -151,7 +151,30 @@ my @refused = (
             qr/PYX0002: there is no user 'nobody-at-all' \(PyExecHelperUser\)/, 1],
            ['the helper\'s user is root', "${on}PyExecHelperUser root",
             qr/PYX0002: the helper would run as root/, 1])
-        : (),
+        : ['PyExecSocketOwner: not root', "${on}PyExecSocketOwner root",
+           qr/PYX0017: PyExecSocketOwner: only root gives/],
+    ['PyExecSocketOwner: nobody', "${on}PyExecSocketOwner nobody-at-all",
+     qr/PYX0017: PyExecSocketOwner: there is no such user or group: 'nobody-at-all'/],
+    ['PyExecSocketOwner: no group', "${on}PyExecSocketOwner #$>:no-group-at-all",
+     qr/PYX0017: .*no such user or group/],
+    ['PyExecSocketMode: no mode', 'PyExecSocketMode 0777',
+     qr/'0777' is not an octal mode from 0600 to 0666/],
+    ['PyExecSocketMode: not its owner', 'PyExecSocketMode 066', qr/'066' is not an octal/],
+    ['PyExecSocketMode: no octal', 'PyExecSocketMode 0680', qr/'0680' is not an octal/],
+    ['PyExecHelper: a word', 'PyExecHelper no',
+     qr/PyExecHelper: 'no' is neither spawn nor unix:/],
+    ['PyExecHelper: relative', 'PyExecHelper unix:run/x',
+     qr/'run\/x' is not an absolute path/],
+    ['PyExecHelper: no path', 'PyExecHelper unix:', qr/'' is not an absolute path/],
+    ['PyExecHelper: too long', "PyExecHelper unix:/$long",
+     qr/has more than 99 bytes, which a socket cannot have/],
+    ['PyExecHelper: not here', "<VirtualHost *:1>\nPyExecHelper spawn\n</VirtualHost>",
+     qr/PyExecHelper cannot occur within/],
+    ['PyExecHelper with what it contradicts',
+     "${on}PyExecHelper unix:/run/x.sock\nPyExecHelperUser x\nPyExecHelperProgram /x",
+     qr/PYX0018: FILE:4: PyExecHelperProgram is for a helper that httpd starts.*PYX0018: FILE:3: PyExecHelperUser/s, 1],
+    ['PyExecHelper where all can write', "${on}PyExecHelper unix:/tmp/x.sock",
+     qr/PYX0019: the service's socket must not be in '\/tmp', which everyone can write to/, 1],
 );
 
 # What is only warned of, and what is fine: then there is no text to match.
@@ -180,6 +203,9 @@ my @accepted = (
      . "<PyExecPool p>\n</PyExecPool>\n", undef],
     ['a pool is defined after its use', place("PyExecEngine On\nPyExecPool p")
      . "<PyExecPool \"p\">\nPyExecEnv A b\n</PyExecPool>\n", undef],
+    ['CoreDumpDirectory', "${on}CoreDumpDirectory /tmp", qr/PYX0007: CoreDumpDirectory lets/],
+    ['PyExecSocketMode', "${on}PyExecSocketMode 0666", undef],
+    ['PyExecSocketOwner', "${on}PyExecSocketOwner #$>:#0", undef],
     ['nothing is switched on', "PyExecHelperProgram /nonexistent/x\n", undef],
 );
 

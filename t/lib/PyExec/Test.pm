@@ -313,6 +313,8 @@ sub seconds
 #   port => n             a free one that is known already
 #   bare => 1             no Listen, no module and no places of ours: all that is
 #                         in $extra
+#   who => text           in place of the directives that say who the helper is
+#   modules => text       in place of the MPM and the rest that is loaded
 sub own_server
 {
     my ($extra, %opt) = @_;
@@ -330,12 +332,14 @@ sub own_server
     chmod 0711, $dir or die;
     $helper = PyExec::Hide::program($dir, var('t_dir') . '/tools/hide',
                                     $helper, @{ $opt{hide} }) if $opt{hide};
+    my $who = $opt{who} // qq(@{[ var('helper_user') ]}\nPyExecHelperProgram "$helper");
+    my $modules = $opt{modules} // qq(Include "@{[ var('httpd_conf') ]}");
+
     $ours = $opt{bare} ? '' : <<"END";
 Listen 127.0.0.1:$port
 LoadModule pyexec_module "$module"
 LogLevel info pyexec:debug
-@{[ var('helper_user') ]}
-PyExecHelperProgram "$helper"
+$who
 Define PYEXEC_POLICY_OFF
 Include "@{[ var('locations') ]}"
 END
@@ -346,7 +350,7 @@ ServerRoot "$dir"
 DefaultRuntimeDir "$dir"
 PidFile "$dir/httpd.pid"
 ErrorLog "$dir/error_log"
-Include "@{[ var('httpd_conf') ]}"
+$modules
 $user
 $ours
 $children$extra

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+# Who may say how the service serves, and what becomes of what else is sent to
+# its control socket, and to the one for runs.
+use strict;
+use warnings FATAL => 'all';
+use IO::Select ();
+use IO::Socket::UNIX ();
+use POSIX ();
+use PyExec::Service;
+use PyExec::Test;
+use Socket qw(SOCK_STREAM);
+use Test::More;
+
+my $token = 'T' x 32;
+my $taken = qr/\APYXW\x01\x00\x09\x00.{4}.*\x3e\x00\x00\x00\x04\x00\x00\x00\x01\x00\x00\x00/s;
+my $refused = qr/\APYXW\x01\x00\x09\x00.{4}.*\x3e\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00/s;
+my $place = service_start(service_place());
+my $u32 = sub { wire_field($_[0], pack 'V', $_[1]) };
+
+runs_without_a_set_up();
+refused($_->[0], $_->[1], $_->[2]) for (
+    ['nothing of ours', "GET / HTTP/1.0\r\n\r\n", qr/not of our protocol/],
+    ['another version', wire_frame(8, 'x' x 64, 2), qr/speaks version 1 of the protocol, the module another one/],
+    ['another type', wire_frame(6, ''), qr/only a set-up/],
+    ['a type that there is not', wire_frame(77, ''), qr/not of our protocol/],
+    ['too large', pack('a4 v v V', 'PYXW', 1, 8, (1 << 20) + 1), qr/too large/],
+    ['no fields', wire_frame(8, ''), qr/malformed/],
+    ['a short token', setup_frame('T' x 31), qr/malformed/],
+    ['a field that is cut', wire_frame(8, substr setup_frame($token), 12, -3), qr/malformed/],
+    ['no pool', wire_frame(8, wire_field(1, $token)), qr/no pool is defined/],
+    ['a pool out of range', setup_frame($token, body => wire_field(40, wire_field(2, 'q')
+        . join '', map { $u32->(@$_) } [43, 99999])), qr/not to be understood/],
+    ['two pools of one name', setup_frame($token, body => substr(setup_frame($token), 12 + 40)),
+     qr/two pools have the same name/],
+    ['an unknown field', setup_frame($token, body => wire_field(99, 'x')), qr/malformed/],
+);
+random_bytes();
+too_many();
+foreign_user();
+taken_and_owned();
+is(service_stop($place), 0, 'after all that it ends in peace');
+done_testing();
+
+sub runs_without_a_set_up
+{
+    my $socket = IO::Socket::UNIX->new(Peer => $place->{path}, Type => SOCK_STREAM)
+        or die "connect: $!";
+
+    like(control_ask($socket, ''), qr/\APYXW\x01\x00\x0f\x00.*no set-up yet/s,
+         'whoever wants a run is told before he says anything');
+    return;
+}
+
+sub refused
+{
+    my ($name, $bytes, $why) = @_;
+    my $answer = control_ask(control_connect($place), $bytes);
+
+    like($answer, $refused, "$name: refused");
+    like($answer, $why, "$name: and told why");
+    return;
+}
+
+# Frames with a flipped byte, of random lengths, in pieces: none is taken, and
+# the service is there afterwards. Those that are left open are closed.
+sub random_bytes
+{
+    my $good = setup_frame($token);
+    my @open;
+    my $bad = 0;
+
+    srand 1;
+    for my $round (1 .. 300) {
+        my $bytes = $good;
+        my $at = int rand 12 + 8 + 32 + 8;
+
+        substr $bytes, $at, 1, chr int rand 256 if $round % 3;
+        substr $bytes, int(rand length $bytes), length $bytes, '' if $round % 3 != 1;
+        # With another token, or one byte for the same, it is as good.
+        next if $bytes eq $good || length $bytes == length $good
+            && $at >= 20 && $at < 52;
+        my $socket = control_connect($place);
+
+        syswrite $socket, $bytes;
+        shutdown $socket, 1;
+        my $answer = control_ask($socket, '');
+        $bad++ if $answer =~ $taken;
+    }
+    is($bad, 0, 'no frame that was damaged is taken');
+    ok(PyExec::Test::is_alive($place->{pid}), 'and the service lives');
+    return;
+}
+
+# The ninth is told so at once; the eight are closed when their time is over.
+sub too_many
+{
+    my @silent = map { control_connect($place) } 1 .. 8;
+    my $answer;
+
+    wait_for(sub {
+        $answer = control_ask(control_connect($place), '');
+        length $answer;
+    }, 5);
+    like($answer, qr/too many connections/, 'of those who are silent there are not many');
+    like(control_ask($silent[0], ''), qr/not complete in time/,
+         '... and not for long');
+    return;
+}
+
+# Even where the file's mode lets everybody connect.
+sub foreign_user
+{
+  SKIP: {
+        skip 'only root can be others', 3 unless as_root();
+        chmod 0666, "$place->{path}.control" or die;
+        my $answer = as_user('nobody', sub {
+            control_ask(control_connect($place), setup_frame($token));
+        });
+
+        like($answer, $refused, 'another user: refused');
+        like($answer, qr/may not send a set-up/, 'another user: and told why');
+        chmod 0600, "$place->{path}.control" or die;
+        is(as_user('nobody', sub {
+            IO::Socket::UNIX->new(Peer => "$place->{path}.control",
+                                  Type => SOCK_STREAM) ? 'in' : 'out';
+        }), 'out', 'another user: the file keeps him out before that');
+    }
+    return;
+}
+
+sub as_user
+{
+    my ($name, $code) = @_;
+    my @user = getpwnam $name;
+    my $pid = open my $pipe, '-|';
+    my $text;
+
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        $) = "$user[3] $user[3]";
+        POSIX::setgid($user[3]);
+        POSIX::setuid($user[2]);
+        binmode STDOUT;
+        syswrite STDOUT, $code->();
+        POSIX::_exit(0);
+    }
+    binmode $pipe;
+    $text = do { local $/ = undef; <$pipe> };
+    close $pipe;
+    return $text;
+}
+
+sub taken_and_owned
+{
+    my $owner = control_connect($place);
+    my $second;
+
+    like(control_ask($owner, setup_frame($token)), $taken, 'a good one is taken');
+    like(control_ask(control_connect($place), setup_frame('U' x 32)),
+         qr/another httpd, process $$ of user $>, uses this service/,
+         'a second owner is told about the first');
+    $second = control_connect($place);
+    like(control_ask($second, setup_frame($token)), $taken,
+         'the same owner may come again');
+    is(control_ask($owner, ''), '', '... and the former connection ends');
+    syswrite $second, 'x';
+    is(control_ask($second, ''), '', 'an owner who does not keep silent is none');
+    like(control_ask(control_connect($place), setup_frame('U' x 32)), $taken,
+         'when the owner is gone another may come');
+    ok(service_says($place, qr/PYX0520: httpd process $$ has left/),
+       'and the log tells');
+    return;
+}
