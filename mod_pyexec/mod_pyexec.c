@@ -33,6 +33,8 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_pre_config(pyexec_pools_reset, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(pyexec_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(pyexec_dump, NULL, NULL, APR_HOOK_MIDDLE);
+    /* First: what others fork from the parent is then as closed as it is. */
+    ap_hook_post_config(pyexec_child_hide, NULL, NULL, APR_HOOK_REALLY_FIRST);
     /* Last: a daemon that another module forks without exec (mod_cgid) would
      * keep the lifeline open, and with it the helper of a dead httpd. */
     ap_hook_post_config(pyexec_helper_post_config, NULL, NULL,

@@ -5,13 +5,16 @@
 #include "pyexec_child.h"
 
 #include "pyexec_helper.h"
+#include "pyexec_places.h"
 #include "pyexec_socket.h"
 #include "pyexec_workers.h"
 
 #include <errno.h>
 #include <http_log.h>
+#include <mpm_common.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,6 +26,23 @@ static int stop_fd = -1;
 void pyexec_child_know(const pyexec_endpoint_t *endpoint)
 {
     known = *endpoint;
+}
+
+/* Children of a root's httpd are not dumpable, by their change of user. Those
+ * of an ordinary user have the token in their memory just as well. */
+int pyexec_child_hide(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                      server_rec *s)
+{
+    (void)pconf; /* the hook's signature */
+    (void)plog;
+    (void)ptemp;
+    if (geteuid() != 0 && pyexec_places_any_engine()
+        && !ap_coredumpdir_configured && prctl(PR_SET_DUMPABLE, 0) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
+                     PYXNO(0115) "cannot close httpd to other processes of "
+                     "its user");
+    }
+    return OK;
 }
 
 const char *pyexec_child_helper_path(void)
@@ -47,7 +67,10 @@ static void test_socket(apr_pool_t *pool, server_rec *s)
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0) {
+    if (fd < 0 || pyexec_child_helper_path() == NULL) {
+        if (fd >= 0) {
+            (void)close(fd); /* nobody is there, which was told already */
+        }
         return;
     }
     memcpy(address.sun_path, known.path, sizeof(address.sun_path));
@@ -59,7 +82,9 @@ static void test_socket(apr_pool_t *pool, server_rec *s)
         ap_log_error(APLOG_MARK, APLOG_ERR, error, s,
                      PYXNO(0109) "httpd's User cannot connect to the helper "
                      "at '%s'%s%s%s", known.path,
-                     part == NULL ? "" : ": it may not search the directory '",
+                     part != NULL ? ": it may not search the directory '"
+                     : error == EACCES ? ": see PyExecSocketMode, or the mode "
+                                         "of the service's socket" : "",
                      part == NULL ? "" : part, part == NULL ? "" : "'");
     }
     (void)close(fd); /* the helper sees a client that left */

@@ -16,6 +16,11 @@ typedef struct pyexec_endpoint_t
     const volatile int *paused;  /* shared memory, written by the parent */
 } pyexec_endpoint_t;
 
+/* Parent, post_config hook: nobody of the same user may look into httpd from
+ * now on. */
+int pyexec_child_hide(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                      server_rec *s);
+
 /* Parent, post_config: what children forked from now on will know. */
 void pyexec_child_know(const pyexec_endpoint_t *endpoint);
 
