@@ -255,7 +255,7 @@ my %examples = map { $_ => 1 } qw(PyExecPool PyExecTenant PyExecImports
     PyExecForbid PyExecConcurrency PyExecPreload PyExecEnv);
 
 $example =~ s/^LoadModule.*//m;
-$example =~ s/^#(?: {4})?(?=<|PyExec(?!Helper)|SetHandler)//gm;
+$example =~ s/^#(?: {4})?(?=<|PyExec(?!Helper|SocketOwner)|SetHandler)//gm;
 my ($got, $said) = dumped($example);
 my (undef, $default) = dumped(place($on));
 

@@ -8,15 +8,20 @@ use IO::Socket::UNIX ();
 use POSIX ();
 use PyExec::Service;
 use PyExec::Test;
-use Socket qw(SOCK_STREAM);
+use Socket qw(SOCK_DGRAM SOCK_STREAM);
 use Test::More;
 
 my $token = 'T' x 32;
 my $taken = qr/\APYXW\x01\x00\x09\x00.{4}.*\x3e\x00\x00\x00\x04\x00\x00\x00\x01\x00\x00\x00/s;
 my $refused = qr/\APYXW\x01\x00\x09\x00.{4}.*\x3e\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00/s;
-my $place = service_start(service_place());
+my $place = service_place();
+my $manager = IO::Socket::UNIX->new(Local => "$place->{dir}/notify",
+                                    Type => SOCK_DGRAM) or die "notify: $!";
+
+service_start($place, notify => "$place->{dir}/notify");
 my $u32 = sub { wire_field($_[0], pack 'V', $_[1]) };
 
+is(told(), 'READY=1', 'the service manager is told that it is ready');
 runs_without_a_set_up();
 refused($_->[0], $_->[1], $_->[2]) for (
     ['nothing of ours', "GET / HTTP/1.0\r\n\r\n", qr/not of our protocol/],
@@ -38,8 +43,91 @@ random_bytes();
 too_many();
 foreign_user();
 taken_and_owned();
+another_version();
 is(service_stop($place), 0, 'after all that it ends in peace');
+is(told(), "STOPPING=1\nSTATUS=ending", 'the service manager is told that it ends');
+mistakes();
 done_testing();
+
+# The last that the service manager was told, but for how things are.
+sub told
+{
+    my $last;
+
+    wait_for(sub {
+        while (IO::Select->new($manager)->can_read(0)) {
+            recv $manager, my $said, 4096, 0;
+            $last = $said if $said !~ /\ASTATUS=/;
+        }
+        return defined $last;
+    }, 10);
+    return $last;
+}
+
+# A module of another release is told by a header that it can read, and so is
+# an administrator by httpd, of a service of another release.
+sub another_version
+{
+    my $socket = IO::Socket::UNIX->new(Peer => $place->{path}, Type => SOCK_STREAM)
+        or die "connect: $!";
+    my $there = service_place();
+    my @listeners = map {
+        IO::Socket::UNIX->new(Local => $_, Listen => 8, Type => SOCK_STREAM)
+            || die "listen: $!";
+    } "$there->{path}.control", $there->{path};
+    my ($pid, $server);
+
+    like(control_ask($socket, wire_frame(2, wire_field(1, $token), 2)),
+         qr/\APYXW\x01\x00\x0f\x00.*speaks another version/s,
+         'a run in another version of the protocol: told');
+    $pid = fork // die "fork: $!";
+    if (!$pid) {
+        while (my $client = $listeners[0]->accept) {
+            sysread $client, my $ignored, 1 << 16;
+            syswrite $client, wire_frame(9, '', 2);
+        }
+        POSIX::_exit(0);
+    }
+    $server = own_server('PyExecPreload none', helper => $there->{directive},
+                         health => 503);
+    like(error_log($server), qr/PYX0112: .* it speaks another version of the protocol: module and service must be of the same release/,
+         'a service of another release: the log tells');
+    is(post_json('/execute', { code => '1' }, port => $server->{port})->{status},
+       503, '... and runs get 503');
+    $server->{stop}->();
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    return;
+}
+
+sub mistakes
+{
+    my $program = var('service_program');
+    my $user = as_root() ? '--user=daemon' : '--debug';
+    my @cases = (
+        ['', qr/PYX0500: no sockets were handed over/],
+        ["--socket=relative $user", qr/PYX0500: an option of --service/],
+        ["--socket=/tmp/x --mode=777 $user", qr/PYX0500: an option of --service/],
+        ["--socket=/tmp/x --owner=nobody-at-all $user", qr/PYX0500: an option/],
+        ["--socket=/tmp/x --user=root", qr/PYX0500: an option/],
+        ["--socket=/tmp/x $user more", qr/PYX0500: there are words/],
+        ['--socket=/tmp/' . 'x' x 95 . " $user", qr/PYX0500: an option/],
+        as_root() ? ['--socket=/tmp/x', qr/PYX0500: started by root it needs --user/]
+                  : ['--socket=/tmp/x --user=1:1', qr/PYX0500: only root can become/],
+        ["--socket=/nonexistent/x $user", qr/PYX0504: cannot listen at/],
+    );
+
+    for my $case (@cases) {
+        my ($options, $says) = @$case;
+        my $output = `$program --service $options 2>&1 </dev/null`;
+
+        ok($? != 0, "--service $options: refused");
+        like($output, $says, '... with a reason');
+    }
+    like(`$program --help`, qr/^usage: pyexecd --service.*--state=FILE/s, '--help');
+    is($?, 0, '--help is no mistake');
+    return;
+}
 
 sub runs_without_a_set_up
 {

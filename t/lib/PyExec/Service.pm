@@ -39,7 +39,8 @@ sub service_place
     return $places{$dir} = $place;
 }
 
-# service_start($place, how => 'own' | 'activated' | 'perl', options => [...])
+# service_start($place, how => 'own' | 'activated' | 'perl', options => [...],
+#               notify => the path of a socket of ours)
 sub service_start
 {
     my ($place, %opt) = @_;
@@ -58,6 +59,7 @@ sub service_start
         open STDOUT, '>&', \*STDERR or POSIX::_exit(127);
         open STDIN, '<', '/dev/null' or POSIX::_exit(127);
         $ENV{RUNTIME_DIRECTORY} = $place->{dir};
+        $ENV{NOTIFY_SOCKET} = $opt{notify} if $opt{notify};
         POSIX::setsid();
         run_activated($place, @command) if $how eq 'activated';
         run_with_sockets($place, @command) if $how eq 'perl';
