@@ -10,7 +10,8 @@ import threading
 import time
 import traceback
 
-from keeper import (Group, HELPER, Keeper, MEBI, USER, read, wait_for, write)
+from keeper import (Group, HELPER, Keeper, MEBI, Service, USER, read,
+                    wait_for, write)
 from measure import measure, measure_runs, note
 
 count = 0
@@ -350,6 +351,39 @@ def check_processes():
     keeper.end()
 
 
+def keepers_of(group):
+    return [int(re.search(r'\d+$', leaf).group())
+            for name in group.below('keeper-')
+            for leaf in os.listdir(f'{group.path}/{name}')
+            if leaf.startswith('pyexec-keeper-')]
+
+
+def check_service():
+    for who, delegated in (('user', True), ('root', False)):
+        group = Group(f'service-{who}', delegated=delegated)
+        service = Service(group, who == 'root').wait_ready()
+        same(service.status()['cgroup'], ALL,
+             f'service of {who}: each run has a cgroup')
+        same(group.processes('supervisor'), [service.process.pid],
+             'the supervisor has stepped aside')
+        same(group.below('keeper-'), ['keeper-1'], 'its keeper has a group')
+        same(service.run(PIPES, memory=8 * MEBI, files=3000)['outcome'], 'memory',
+             'which bounds what lies in pipes')
+        ok(service.tell(2), 'another set-up is taken')
+        wait_for(lambda: group.below('keeper-') == ['keeper-2'], 60)
+        same(group.below('keeper-'), ['keeper-2'],
+             'the next keeper has the next group, and the first is removed')
+        same(service.wait_ready().status()['cgroup'], ALL, 'as good as it')
+        os.kill(keepers_of(group)[0], signal.SIGKILL)
+        wait_for(lambda: group.below('keeper-') == ['keeper-3'], 60)
+        same(group.below('keeper-'), ['keeper-3'],
+             'what a killed one left is removed')
+        same(service.wait_ready().run('print(1)')['out'], '1\n', 'runs go on')
+        service.end()
+        same(service.process.returncode, 0, 'SIGTERM ends it in order')
+        same(group.below('keeper-'), [], 'and it leaves no group of a keeper')
+
+
 def own_bytes(pid):
     return int(re.search(r'RssAnon:\s+(\d+)',
                          read(f'/proc/{pid}/status'))[1]) << 10
@@ -450,8 +484,8 @@ def guarded(check, *arguments):
 def main():
     note(f'Linux {os.uname().release}, {os.cpu_count()} processors')
     checks = (check_report, check_full, check_restricted, check_absent,
-              check_without_cpu, check_pools, check_processes, measure_runs,
-              check_httpd, measure)
+              check_without_cpu, check_service, check_pools, check_processes,
+              measure_runs, check_httpd, measure)
     chosen = sys.argv[1].split(',') if sys.argv[1:] and sys.argv[1] else None
     for check in checks:
         if chosen and check.__name__ not in chosen:

@@ -77,6 +77,19 @@ class Group:
                 for pid in read(f'{self.path}/{name}/cgroup.procs').split()]
 
 
+def setup_frame(level='full', concurrency=2, pools=None, processes=1,
+                more=b''):
+    setup = field(1, TOKEN) + more
+    for name, preload in (pools or {'default': ''}).items():
+        setup += field(40, field(2, name) + u32(43, concurrency)
+                       + u32(44, 64) + u32(45, 60000) + u32(9, 120000)
+                       + u32(10, 120000) + u64(11, 1 << 40)
+                       + u32(12, MEBI) + u32(13, 4096) + u32(14, 64)
+                       + u32(48, processes)
+                       + field(60, level) + field(41, preload))
+    return frame(SETUP, setup)
+
+
 class Keeper:
     def __init__(self, group, level='full', concurrency=2, pools=None,
                  processes=1):
@@ -88,15 +101,8 @@ class Keeper:
         listener.bind(self.path)
         listener.listen(64)
         lifeline, self.lifeline = os.pipe()
-        setup = field(1, TOKEN)
-        for name, preload in (pools or {'default': ''}).items():
-            setup += field(40, field(2, name) + u32(43, concurrency)
-                           + u32(44, 64) + u32(45, 60000) + u32(9, 120000)
-                           + u32(10, 120000) + u64(11, 1 << 40)
-                           + u32(12, MEBI) + u32(13, 4096) + u32(14, 64)
-                           + u32(48, processes)
-                           + field(60, level) + field(41, preload))
-        os.write(self.lifeline, frame(SETUP, setup))
+        os.write(self.lifeline, setup_frame(level, concurrency, pools,
+                                            processes))
         self.log = open(f'{self.directory}/log', 'w+')
         os.dup2(listener.fileno(), 200)
         os.dup2(lifeline, 201)
@@ -162,6 +168,46 @@ class Keeper:
         self.process.send_signal(how)
         self.process.wait(60)
         os.close(self.lifeline)
+
+
+class Service(Keeper):
+    """The same behind `pyexecd --service`, which root or the helper's user
+    starts in the group."""
+
+    def __init__(self, group, as_root):
+        self.directory = tempfile.mkdtemp(dir='/run')
+        os.chmod(self.directory, 0o755)
+        self.path = f'{self.directory}/socket'
+        self.log = open(f'{self.directory}/log', 'w+')
+        who = [] if as_root else ['setpriv', f'--reuid={USER}',
+                                  f'--regid={USER}', '--clear-groups']
+        if not as_root:
+            os.chown(self.directory, USER, USER)
+        self.process = subprocess.Popen(
+            ['/bin/bash', '-c', 'echo $$ >"$0/cgroup.procs"; exec "$@"',
+             group.path, *who, HELPER, '--service', f'--socket={self.path}']
+            + ([f'--user={USER}:{USER}'] if as_root else []),
+            stderr=self.log)
+        wait_for(lambda: os.path.exists(self.path), 60)
+        self.lifeline = None
+        self.tell(1)
+
+    def tell(self, generation):
+        """Sends the set-up as httpd would; true: it was taken."""
+        former = self.lifeline
+        self.lifeline = socket.socket(socket.AF_UNIX)
+        self.lifeline.settimeout(60)
+        self.lifeline.connect(f'{self.path}.control')
+        self.lifeline.sendall(setup_frame(more=u64(70, generation)))
+        answer = fields(self.lifeline.recv(4096)[12:])
+        if former:
+            former.close()
+        return number(answer.get(62)) == 1
+
+    def end(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        self.process.wait(60)
+        self.lifeline.close()
 
 
 def read(path):

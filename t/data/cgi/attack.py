@@ -67,7 +67,7 @@ def read_memory(pid):
     start = int(line.split('-')[0], 16)
     with open(f'/proc/{pid}/mem', 'rb') as mem:
         mem.seek(start)
-        return mem.read(16)
+        return something(mem.read(16))
 
 
 def vm_readv(pid):
@@ -101,15 +101,22 @@ def pidfd_getfd(pid):
     raise last
 
 
+def something(got):
+    """Of a process that is ending everything is there, and empty."""
+    if not got:
+        raise OSError('nothing')
+    return got
+
+
 def open_one(path):
     with open(path, 'rb') as file:
-        file.read(1)
+        something(file.read(1))
 
 
 ATTEMPTS = {
     'attach': attach,
     'environ': lambda pid: open_one(f'/proc/{pid}/environ'),
-    'fd': lambda pid: os.listdir(f'/proc/{pid}/fd'),
+    'fd': lambda pid: something(os.listdir(f'/proc/{pid}/fd')),
     'maps': lambda pid: open_one(f'/proc/{pid}/maps'),
     'mem': read_memory,
     'pidfd_getfd': pidfd_getfd,
