@@ -349,23 +349,13 @@ static bool on_metrics(struct keeper_conn *conn)
     return false;
 }
 
-/* Its first bytes in our version are all that another one understands. */
-static void tell_version(const struct keeper_conn *conn)
-{
-    CLEANUP(pxw_writer_free) struct pxw_writer frame = { 0 };
-
-    if (keeper_status_write_version(&frame) == 0) {
-        (void)!fdio_write(conn->fd, frame.data, frame.size);
-    }
-}
-
 /* The header is complete: is it one that may come now? */
 static bool take_header(struct keeper_conn *conn)
 {
     int error = pxw_get_header(conn->request.head, &conn->request.header);
 
     if (error == -EPROTONOSUPPORT) {
-        tell_version(conn);
+        keeper_status_tell_version(conn->fd);
     }
     if (error != 0) {
         refuse(conn, error == -EPROTONOSUPPORT

@@ -9,6 +9,7 @@
 #include "keeper_status.h"
 
 #include "cleanup.h"
+#include "fdio.h"
 #include "keeper.h"
 
 #include <errno.h>
@@ -94,11 +95,15 @@ void keeper_status_write_metrics(const struct keeper *keeper,
     }
 }
 
-int keeper_status_write_version(struct pxw_writer *answer)
+void keeper_status_tell_version(int fd)
 {
-    pxw_begin(answer, PXW_UNSERVED);
-    pxw_put_u32(answer, PXW_F_REASON, PXW_UNSERVED_VERSION);
-    pxw_put_str(answer, PXW_F_TEXT, "the helper is " PACKAGE_VERSION " and"
+    CLEANUP(pxw_writer_free) struct pxw_writer frame = { 0 };
+
+    pxw_begin(&frame, PXW_UNSERVED);
+    pxw_put_u32(&frame, PXW_F_REASON, PXW_UNSERVED_VERSION);
+    pxw_put_str(&frame, PXW_F_TEXT, "the helper is " PACKAGE_VERSION " and"
                 " speaks another version of the protocol");
-    return pxw_end(answer);
+    if (pxw_end(&frame) == 0) {
+        (void)!fdio_write(fd, frame.data, frame.size);
+    }
 }

@@ -14,7 +14,8 @@ void keeper_status_write(const struct keeper *keeper,
 void keeper_status_write_metrics(const struct keeper *keeper,
                                  struct pxw_writer *answer);
 
-/* UNSERVED, for who speaks another version. 0 or what pxw_end() returned. */
-int keeper_status_write_version(struct pxw_writer *answer);
+/* Sends UNSERVED to who speaks another version, and of it understands at least
+ * that. A failure is the same to him as no answer. */
+void keeper_status_tell_version(int fd);
 
 #endif

@@ -23,6 +23,10 @@ my %samples = (
     ORIGIN => [['*' => '*'], ['https://a.example' => 'https://a.example']],
     LEVEL => [[restricted => 'restricted'], [full => 'full']],
     PATH => [[$helper => $helper], [$zygote => $zygote]],
+    # Two services: the program that "spawn" would start need not be there.
+    HELPER => [['unix:/run/one' => 'unix:/run/one'], ['unix:/run/two' => 'unix:/run/two']],
+    OWNER => [["#$>" => "#$>"], ["#$>:#7" => "#$>:#7"]],
+    MODE => [['0640' => '0640'], [666 => '0666']],
     ACCOUNT => [['#1' => '#1'], ['#2' => '#2']],
     LIST => [['math json' => 'math json'], [none => 'none']],
     POOLNAME => [[p1 => 'p1'], [p2 => 'p2']],
@@ -175,7 +179,7 @@ sub is_own
 sub is_set
 {
     my ($name, $one, $two) = @_;
-    my $rest = ($name eq 'PyExecHelperUser' ? $program : $name eq 'PyExecHelperProgram' ? $bare : "$bare$program")
+    my $rest = ($name eq 'PyExecHelper' ? '' : $name eq 'PyExecHelperUser' ? $program : $name eq 'PyExecHelperProgram' ? $bare : "$bare$program")
         . "PyExecEngine On\n";
 
   SKIP: {
