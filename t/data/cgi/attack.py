@@ -149,11 +149,12 @@ def main():
     for pid in pids:
         for name in reach(int(pid)):
             told['reached'].append(f'{name} of {pid}')
-    child = subprocess.Popen(['sleep', '30'], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.DEVNULL)
-    told['witness'] = sorted(reach(child.pid))
-    child.kill()
-    child.wait()
+    with subprocess.Popen(['cat'], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, bufsize=0) as child:
+        child.stdin.write(b'x')
+        child.stdout.read(1)  # its loader is done
+        told['witness'] = sorted(reach(child.pid))
+        child.stdin.close()
     print('Content-Type: application/json\r\n\r\n' + json.dumps(told))
 
 
