@@ -202,7 +202,7 @@ sub service_told_to_end
     wait_for(sub { request('GET', '/health', port => $server->{port})
                        ->{json}{running} }, 10);
     kill 'TERM', $place->{pid};
-    ok(service_says($place, qr/PYX0536/), 'told to end: it begins to');
+    ok(service_says($place, qr/PYX0536: .*PYX0322: draining/s), 'told to end: both begin to');
     refused_at_once('told to end');
     $answer = raw_answer($socket, 20);
     is($answer && $answer->{json}{output}, "survived\n",

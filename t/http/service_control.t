@@ -88,7 +88,7 @@ sub another_version
         }
         POSIX::_exit(0);
     }
-    $server = own_server('PyExecPreload none', helper => $there->{directive},
+    $server = own_server('PyExecPreload none', who => $there->{directive},
                          health => 503);
     like(error_log($server), qr/PYX0112: .* it speaks another version of the protocol: module and service must be of the same release/,
          'a service of another release: the log tells');
