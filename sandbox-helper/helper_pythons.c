@@ -135,6 +135,13 @@ int helper_pythons_open(struct helper_pythons *ret_pythons, int least)
     return rv;
 }
 
+void helper_pythons_close(struct helper_pythons *pythons)
+{
+    while (pythons->count > 0) {
+        cleanup_fd(&pythons->list[--pythons->count].program);
+    }
+}
+
 int helper_pythons_find(const struct helper_pythons *pythons,
                         const struct pxw_field *name)
 {

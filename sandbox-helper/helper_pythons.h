@@ -31,6 +31,9 @@ struct helper_pythons
  * there are too many. */
 int helper_pythons_open(struct helper_pythons *ret_pythons, int least);
 
+/* Closes what was opened, also by a call that failed. */
+void helper_pythons_close(struct helper_pythons *pythons);
+
 /* The program for the name in a field; absent: the default one. -ENOENT. */
 int helper_pythons_find(const struct helper_pythons *pythons,
                         const struct pxw_field *name);

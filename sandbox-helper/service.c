@@ -139,6 +139,8 @@ static const char *judge_setup(const uint8_t *frame, size_t size)
     struct helper_conf conf = { .lifeline = -1 };
     struct pxw_header header;
     const char *mistake = NULL;
+    /* Looked for anew, as the keeper will do: there may be more by now. */
+    int pythons = helper_pythons_open(&conf.pythons, STDERR_FILENO + 1);
     int error = size < PXW_HEADER_BYTES ? -EBADMSG
                                         : pxw_get_header(frame, &header);
 
@@ -146,10 +148,15 @@ static const char *judge_setup(const uint8_t *frame, size_t size)
                        || header.length != size - PXW_HEADER_BYTES)) {
         error = -EBADMSG;
     }
+    if (error == 0 && pythons != 0) {
+        error = pythons;
+        mistake = "there is no \"pyexec-zygote\" beside pyexecd";
+    }
     if (error == 0) {
         error = helper_conf_read(&conf, frame + PXW_HEADER_BYTES,
                                  header.length, &mistake);
     }
+    helper_pythons_close(&conf.pythons);
     helper_conf_free(&conf);
     return error == 0        ? NULL
            : mistake != NULL ? mistake

@@ -15,7 +15,7 @@ verdicts=$(
         done
     done
     for file in t/unit/test_*.c t/fuzz/fuzz_*.c t/tools/*.c t/check/*.sh; do
-        grep -q "${file%.c}\([^a-z_]\|\$\)" Makefile.am \
+        grep -q "${file%.c}\([^a-z_]\|\$\)" Makefile.am t/*/*.am \
             && echo "ok - Makefile.am has $file" \
             || echo "not ok - Makefile.am has $file"
     done
