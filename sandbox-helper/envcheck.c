@@ -371,12 +371,13 @@ static bool is_alias(const struct helper_pythons *pythons, size_t index)
 
 static enum envcheck_result try_python(const struct helper_python *python)
 {
-    if (envcheck_zygote(python, LEVEL_FULL, false) == 0) {
+    if (envcheck_zygote(python, LEVEL_FULL, ENVCHECK_PLAIN) == 0) {
         /* Only told: who needs it is refused with a line in the log. */
-        (void)envcheck_zygote(python, LEVEL_FULL, true);
+        (void)envcheck_zygote(python, LEVEL_FULL, ENVCHECK_PROCESSES);
+        (void)envcheck_zygote(python, LEVEL_FULL, ENVCHECK_NETWORK);
         return ENVCHECK_FULL;
     }
-    return envcheck_zygote(python, LEVEL_RESTRICTED, false) == 0
+    return envcheck_zygote(python, LEVEL_RESTRICTED, ENVCHECK_PLAIN) == 0
                ? ENVCHECK_RESTRICTED
                : ENVCHECK_NOTHING;
 }

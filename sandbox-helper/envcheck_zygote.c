@@ -115,15 +115,19 @@ static void show_log(int log)
 }
 
 int envcheck_zygote(const struct helper_python *python, enum keeper_level level,
-                    bool processes)
+                    enum envcheck_kind kind)
 {
     /* The smallest pool there is. */
     const struct pool_conf pool = {
         .concurrency = 1,
         .memory_bytes = 64u << 20,
-        .processes = processes ? 2 : 1,
+        .processes = kind == ENVCHECK_PROCESSES ? 2 : 1,
+        /* Nobody is asked: only that there is one matters. */
+        .proxy.size = kind == ENVCHECK_NETWORK ? 1 : 0,
     };
-    const char *what = processes ? " with PyExecProcesses" : "";
+    const char *what = kind == ENVCHECK_PROCESSES ? " with PyExecProcesses"
+                       : kind == ENVCHECK_NETWORK ? " with PyExecNetwork"
+                                                  : "";
     const char *whose = python->name[0] == '\0' ? "" : " PyExecPython ";
     CLEANUP(end_zygote) struct keeper_zygote_ends ends = {
         .pidfd = -1, .channel = -1, .log = -1,

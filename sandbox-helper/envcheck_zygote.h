@@ -7,14 +7,20 @@
 
 #include "keeper_level.h"
 
-#include <stdbool.h>
+/* What its runs may do on top. */
+enum envcheck_kind
+{
+    ENVCHECK_PLAIN,
+    ENVCHECK_PROCESSES,
+    ENVCHECK_NETWORK,
+};
 
 struct helper_python;
 
-/* Starts a zygote of this interpreter, for runs that may start `processes` or
- * not, waits until it is warm at `level`, prints how that went and ends it. 0:
- * it was; or a negative errno. */
+/* Starts a zygote of this interpreter for runs of this kind, waits until it is
+ * warm at `level`, prints how that went and ends it. 0: it was; or a negative
+ * errno. */
 int envcheck_zygote(const struct helper_python *python, enum keeper_level level,
-                    bool processes);
+                    enum envcheck_kind kind);
 
 #endif

@@ -36,6 +36,8 @@
 #define MAX_THREADS 4096
 /* A run's memory is bounded for each process: this many times as much. */
 #define MAX_PROCESSES 64
+/* Each costs the keeper some work, and the proxy more. */
+#define MAX_NETWORK_CONNECTIONS 100000
 /* More often the machine would do nothing but warm zygotes. */
 #define MIN_RECYCLE_MS 100
 /* Shorter pauses are between two requests of the same person. */
@@ -223,6 +225,24 @@ static bool ranges_hold(const struct pool_conf *pool)
            && pool->least_level != LEVEL_NONE;
 }
 
+/* Without an address there is no network, and the limits say nothing. */
+static int read_network(const struct pxw_message *message,
+                        struct pool_conf *pool)
+{
+    const struct pxw_field *proxy = &message->field[PXW_F_PROXY];
+
+    if (proxy->data == NULL) {
+        return 0;
+    }
+    pool->connections = pxw_u32(message, PXW_F_CONNECTIONS, 0);
+    pool->network_bytes = pxw_u64(message, PXW_F_NETWORK_BYTES, 0);
+    return pxw_read_proxy(proxy->data, proxy->size, &pool->proxy) != 0
+                   || !in_range(pool->connections, 1, MAX_NETWORK_CONNECTIONS)
+                   || !in_range(pool->network_bytes, 1, INT64_MAX)
+               ? -ERANGE
+               : 0;
+}
+
 /* A copy of a field that may be absent or empty: NULL and 0 then. */
 static int copy_field(const struct pxw_field *field, uint8_t **ret_data,
                       size_t *ret_size)
@@ -285,6 +305,9 @@ static int read_pool(const struct pxw_field *field,
     if (error == 0 && pool->program < 0) {
         return pool->program;
     }
+    if (error == 0) {
+        error = read_network(&message, pool);
+    }
     return error != 0 ? error : ranges_hold(pool) ? 0 : -ERANGE;
 }
 
@@ -329,8 +352,8 @@ static int read_pools(const struct pxw_message *setup,
             return -EINVAL;
         }
         if (error == -ERANGE) {
-            *ret_mistake = "a number or the isolation level of a pool is out of its"
-                           " range";
+            *ret_mistake = "a number, the isolation level or the proxy's"
+                           " address of a pool is out of its range";
             return -EINVAL;
         }
         if (error != 0) {

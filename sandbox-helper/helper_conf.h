@@ -10,6 +10,7 @@
 #include "helper_pythons.h"
 #include "keeper_level.h"
 #include "wire.h"
+#include "wire_proxy.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,6 +38,9 @@ struct pool_conf
     uint32_t files;
     uint32_t threads;
     uint32_t processes;            /* with their threads; 1: none is started */
+    struct pxw_proxy proxy;     /* the one address that runs may reach */
+    uint32_t connections;          /* to it, of each run */
+    uint64_t network_bytes;        /* of both directions; the same */
     uint32_t recycle_runs;         /* 0: never for this reason */
     uint32_t recycle_ms;           /* the same */
     uint32_t idle_ms;              /* the same */

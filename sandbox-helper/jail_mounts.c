@@ -48,6 +48,7 @@ struct tree
 #define TREE(where, needs) { .path = where, .needed = needs },
 static const struct tree trees[] = { JAIL_TREES(TREE) };
 static const struct tree programs[] = { JAIL_PROGRAM_TREES(TREE) };
+static const struct tree certificates[] = { JAIL_NETWORK_TREES(TREE) };
 #undef TREE
 
 /* /dev/full is the one that no Landlock rule grants: the self-test tries it. */
@@ -203,6 +204,10 @@ static int bind_trees(const struct jail *jail)
 
     if (error == 0 && jail->processes) {
         error = bind_list(programs, sizeof(programs) / sizeof(programs[0]));
+    }
+    if (error == 0 && jail->network) {
+        error = bind_list(certificates,
+                          sizeof(certificates) / sizeof(certificates[0]));
     }
     if (error != 0) {
         return error;

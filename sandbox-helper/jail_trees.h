@@ -29,6 +29,8 @@ struct jail
                      * below; at level full only */
     const char *site; /* directories of the administrator's modules, one a
                        * line; NULL: none. Alive as long as the process */
+    bool network;   /* jobs may connect to one listener each, in a network
+                     * namespace of their own; at level full only */
 };
 
 /* TREE(path, 1 if nothing works without it). */
@@ -51,5 +53,12 @@ struct jail
     TREE("/usr/bin", 1) \
     /* wherever it is */ \
     TREE(PYEXEC_PYTHON, 1)
+
+/* What jobs that may reach a network see on top: whom TLS believes (Debian's
+ * name, Red Hat's, openSUSE's). The first that is there is named to OpenSSL. */
+#define JAIL_NETWORK_TREES(TREE) \
+    TREE("/etc/ssl/certs/ca-certificates.crt", 0) \
+    TREE("/etc/pki/tls/certs/ca-bundle.crt", 0) \
+    TREE("/etc/ssl/ca-bundle.pem", 0)
 
 #endif

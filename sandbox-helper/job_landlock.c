@@ -4,7 +4,8 @@
  * kernel knows is handled, that is, denied unless granted; granted are
  * reading files and directories below the library trees and the devices, and
  * EXECUTE (dlopen does not need it, execve does) only to jobs that may start
- * programs, only for those and the loader. landlock(7) says
+ * programs, only for those and the loader; and connecting to one port, to those
+ * that have a network. landlock(7) says
  * which ABI knows which right; the tables follow it. The constants are our
  * own because the build machine's headers may be older than its kernel.
  */
@@ -21,6 +22,7 @@
 #include "cleanup.h"
 #include "jail_programs.h"
 #include "jail_site.h"
+#include "wire.h"
 
 /* The numbers are the same on every architecture. */
 #define CALL_CREATE_RULESET 444
@@ -29,11 +31,13 @@
 
 #define CREATE_RULESET_VERSION 1u
 #define RULE_PATH_BENEATH 1
+#define RULE_NET_PORT 2
 
 #define FS_EXECUTE (1ull << 0)
 #define FS_WRITE_FILE (1ull << 1)
 #define FS_READ_FILE (1ull << 2)
 #define FS_READ_DIR (1ull << 3)
+#define NET_CONNECT_TCP (1ull << 1)
 
 struct ruleset_attr
 {
@@ -47,6 +51,12 @@ struct path_beneath
     uint64_t allowed_access;
     int32_t parent_fd;
 } __attribute__((packed));
+
+struct net_port
+{
+    uint64_t allowed_access;
+    uint64_t port; /* in the machine's own byte order */
+};
 
 /* What each ABI can handle, and how much of ruleset_attr it reads. */
 static const struct
@@ -167,6 +177,21 @@ static int add_grants(int ruleset, const struct jail *jail,
     return rv;
 }
 
+/* Of addresses Landlock knows nothing: that only the listener is there is the
+ * network namespace's matter. So it is without harm that an older kernel (before
+ * ABI 4) has no rules for ports, and lets a job try the others. */
+static int add_network(int ruleset, uint64_t handled_net)
+{
+    static const struct net_port rule = { .allowed_access = NET_CONNECT_TCP,
+                                          .port = PXW_PROXY_PORT };
+
+    return handled_net == 0
+                   || syscall(CALL_ADD_RULE, ruleset, RULE_NET_PORT, &rule, 0)
+                          == 0
+               ? 0
+               : -errno;
+}
+
 int job_landlock_build(const struct jail *jail, const char **ret_step)
 {
     const long known = (long)(sizeof(abis) / sizeof(abis[0]));
@@ -193,6 +218,9 @@ int job_landlock_build(const struct jail *jail, const char **ret_step)
         return -errno;
     }
     rv = add_grants(ruleset, jail, ret_step);
+    if (rv == 0 && jail->network) {
+        rv = add_network(ruleset, attr.handled_access_net);
+    }
     if (rv != 0) {
         return rv;
     }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Landlock: what of the private root a job may read, and execute if it may
- * start programs, and that it may do nothing else to files, TCP ports, abstract sockets and foreign processes.
+ * start programs, which port it may connect to if it has a network, and that it
+ * may do nothing else to files, TCP ports, abstract sockets and foreign
+ * processes.
  */
 #ifndef PYEXEC_JOB_LANDLOCK_H
 #define PYEXEC_JOB_LANDLOCK_H

@@ -32,6 +32,7 @@
 #include "py_hooks.h"
 #include "py_run.h"
 #include "py_runtime.h"
+#include "slot.h"
 #include "wire.h"
 
 /* Where the report waits during a call: above the descriptors that any run may
@@ -67,6 +68,13 @@ static int leave_session(const struct job_start *start)
 {
     (void)start;
     return setsid() < 0 ? -errno : 0;
+}
+
+/* While there is still the right to. What the job is left with there is only
+ * what the network itself allows. */
+static int enter_network(const struct job_start *start)
+{
+    return start->jail.network ? slot_enter_network(start->slot) : 0;
 }
 
 /* A user namespace of the job's own, without any id mapped: it has no power
@@ -162,6 +170,7 @@ static const struct
     { "count processes from the start", count_from_start, JAIL_FULL },
     { "enter the cgroup", enter_cgroup, JAIL_RESTRICTED },
     { "leave the session", leave_session, JAIL_RESTRICTED },
+    { "enter the network", enter_network, JAIL_FULL },
     { "leave the user namespace", leave_user_namespace, JAIL_FULL },
     { "close resource limits", close_limits, JAIL_RESTRICTED },
     { "drop capabilities", drop_capabilities, JAIL_RESTRICTED },

@@ -38,6 +38,7 @@ struct job_start
     int cgroup;            /* cgroup.procs of its own group; -1: none */
     int landlock;          /* the ruleset */
     int zygote;            /* pidfd of the zygote */
+    int slot;              /* pidfd of its init; -1: none */
     int last_pid;          /* of the slot; see count_from_start() */
     uint64_t warm_bytes;   /* address space of the zygote */
     struct jail jail;

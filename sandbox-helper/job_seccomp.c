@@ -12,6 +12,8 @@
 #include <linux/filter.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -89,6 +91,10 @@ static int add_rules(scmp_filter_ctx context, const struct jail *jail)
     SECCOMP_ARGUED(ARGUED)
     if (jail->level == JAIL_FULL) {
         SECCOMP_FULL_ONLY(CALL)
+    }
+    if (jail->network) {
+        SECCOMP_NETWORK_PLAIN(CALL)
+        SECCOMP_NETWORK_ARGUED(ARGUED)
     }
     if (jail->processes) {
         SECCOMP_TREE_PLAIN(CALL)

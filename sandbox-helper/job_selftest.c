@@ -10,6 +10,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "python_paths.h"
+#include "wire.h"
 
 static bool cannot_open(const char *path, int flags, int error)
 {
@@ -96,6 +98,78 @@ static bool cannot_make_a_socket(void)
 {
     return socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EPERM
            && socket(AF_INET, SOCK_STREAM, 0) < 0 && errno == EPERM;
+}
+
+static bool cannot_make(int domain, int type, int protocol)
+{
+    int fd = socket(domain, type, protocol);
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return fd < 0 && errno == EPERM;
+}
+
+static bool cannot_make_other_sockets(void)
+{
+    return cannot_make(AF_UNIX, SOCK_STREAM, 0)
+           && cannot_make(AF_INET6, SOCK_STREAM, 0)
+           && cannot_make(AF_INET, SOCK_DGRAM, 0)
+           && cannot_make(AF_INET, SOCK_RAW, IPPROTO_ICMP)
+           && cannot_make(AF_INET, SOCK_STREAM, 262) /* MPTCP */
+           && cannot_make(AF_NETLINK, SOCK_RAW, 0)
+           && cannot_make(AF_PACKET, SOCK_RAW, 0);
+}
+
+/* 0 or an errno. */
+static int connecting(uint32_t address, uint16_t port)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port),
+                              .sin_addr.s_addr = htonl(address) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int error = fd < 0 || connect(fd, (const struct sockaddr *)&to,
+                                  sizeof(to)) != 0
+                    ? errno
+                    : 0;
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return error;
+}
+
+static bool can_reach_the_listener(void)
+{
+    return connecting(INADDR_LOOPBACK, PXW_PROXY_PORT) == 0;
+}
+
+/* An address that is nobody's anywhere (RFC 5737), at the port that Landlock
+ * allows: only the namespace is in the way. */
+static bool cannot_reach_a_network(void)
+{
+    return connecting(0xc0000201, PXW_PROXY_PORT) == ENETUNREACH;
+}
+
+/* By Landlock, or because nobody listens. */
+static bool cannot_reach_other_ports(void)
+{
+    int error = connecting(INADDR_LOOPBACK, PXW_PROXY_PORT + 1);
+
+    return error == EACCES || error == ECONNREFUSED;
+}
+
+static bool cannot_listen(void)
+{
+    struct sockaddr_in any = { .sin_family = AF_INET };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    bool refused = fd >= 0
+                   && bind(fd, (const struct sockaddr *)&any, sizeof(any)) != 0
+                   && errno == EPERM && listen(fd, 1) != 0 && errno == EPERM;
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return refused;
 }
 
 /* Bare, so that no fork handler runs where a process could come of it. */
@@ -282,6 +356,8 @@ enum kind
     ANY,
     ALONE, /* cannot start processes */
     TREE,  /* can */
+    QUIET, /* has no network */
+    NETWORK, /* has one */
 };
 
 static const struct
@@ -298,7 +374,13 @@ static const struct
     { "self-test: the library cannot be read", can_read_the_library, JAIL_RESTRICTED, ANY },
     { "self-test: the root is not private", root_is_private, JAIL_FULL, ANY },
     { "self-test: programs can be seen", root_has_no_programs, JAIL_FULL, ALONE },
-    { "self-test: a socket can be made", cannot_make_a_socket, JAIL_RESTRICTED, ANY },
+    { "self-test: a socket can be made", cannot_make_a_socket, JAIL_RESTRICTED, QUIET },
+    { "self-test: sockets other than TCP's can be made", cannot_make_other_sockets, JAIL_FULL,
+      NETWORK },
+    { "self-test: the way to the proxy is not there", can_reach_the_listener, JAIL_FULL, NETWORK },
+    { "self-test: the network can be reached", cannot_reach_a_network, JAIL_FULL, NETWORK },
+    { "self-test: other ports can be reached", cannot_reach_other_ports, JAIL_FULL, NETWORK },
+    { "self-test: a port can be listened at", cannot_listen, JAIL_FULL, NETWORK },
     { "self-test: a process can be started", cannot_fork, JAIL_RESTRICTED, ALONE },
     { "self-test: a program can be executed", cannot_execute, JAIL_RESTRICTED, ALONE },
     { "self-test: no program can be executed", can_execute_programs, JAIL_FULL, TREE },
@@ -329,10 +411,11 @@ static const struct
 const char *job_selftest(const struct jail *jail)
 {
     enum kind other = jail->processes ? ALONE : TREE;
+    enum kind others = jail->network ? QUIET : NETWORK;
 
     for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
         if (jail->level >= probes[i].level && probes[i].kind != other
-            && !probes[i].holds()) {
+            && probes[i].kind != others && !probes[i].holds()) {
             return probes[i].hole;
         }
     }

@@ -251,8 +251,12 @@ static rlim_t descriptors_of(const struct pool_conf *pool, size_t branches,
     rlim_t zygotes = 4 * (rlim_t)branches
                      + (recycles ? (rlim_t)pool->concurrency : 0);
 
+    rlim_t network = pool->proxy.size == 0
+                         ? 0
+                         : jobs + (rlim_t)pool->concurrency * KEEPER_RELAY_FDS;
+
     return jobs * (FDS_PER_JOB + (leaves ? FDS_PER_LEAF : 0))
-           + zygotes * FDS_PER_ZYGOTE;
+           + zygotes * FDS_PER_ZYGOTE + network;
 }
 
 static rlim_t count_descriptors(const struct keeper *keeper, bool lazy_too)

@@ -53,6 +53,7 @@ static void kill_process(struct keeper_job *job)
     if (job->leaf != NULL) {
         keeper_cgroup_kill(job->leaf);
     }
+    keeper_relay_close(&job->relay);
     job->killed = true;
 }
 
@@ -333,6 +334,22 @@ static void limit_group(struct keeper_job *job)
     }
 }
 
+/* From here on, for there is nobody before to connect. */
+static void open_network(struct keeper_job *job)
+{
+    const struct keeper_pool *pool = job->branch->pool;
+    int error = pool->conf->proxy.size == 0
+                    ? 0
+                    : keeper_relay_start(&job->relay, pool->keeper->base,
+                                         pool->conf);
+
+    if (error != 0) {
+        log_line(LOG_LEVEL_ERROR, 342, "cannot serve job %d's network: %s",
+                 (int)job->pid, strerror(-error));
+        keeper_job_kill(job, JOB_NO_VERDICT);
+    }
+}
+
 void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run)
 {
     const struct pool_conf *conf = job->branch->pool->conf;
@@ -368,6 +385,7 @@ void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run)
     job->dispatched_us = fdio_now_us();
     keeper_job_set_deadline(job, wall_ms);
     limit_group(job);
+    open_network(job);
     keeper_cpu_start(job);
     if (run->frame_bytes > PIPE_DEFAULT_BYTES) {
         /* Saves a wake-up for each 4 KiB; where it is refused, it is slow. */

@@ -10,6 +10,7 @@
 #ifndef PYEXEC_KEEPER_JOB_H
 #define PYEXEC_KEEPER_JOB_H
 
+#include "keeper_relay.h"
 #include "keeper_report.h"
 #include "keeper_stream.h"
 #include "wire.h"
@@ -54,6 +55,7 @@ struct keeper_job_process
     pid_t pid;
     pid_t init; /* 0: none that matters */
     int pidfd;
+    int listener; /* -1: it has no network */
 };
 
 /* What the zygote said of a job's end. */
@@ -93,6 +95,7 @@ struct keeper_job
     struct keeper_stream out;
     struct keeper_stream err;
     struct keeper_report report;
+    struct keeper_relay relay;
     struct keeper_job_channel out_channel;
     struct keeper_job_channel err_channel;
     struct keeper_job_channel report_channel;
@@ -172,7 +175,7 @@ void keeper_job_dispatch(struct keeper_job *job, struct keeper_run *run);
 /* Nobody waits for the run any more: kills the job at once. */
 void keeper_job_cancel(struct keeper_job *job);
 
-/* From the fork channel. The pidfd is taken over, also when no such job is
+/* From the fork channel. The descriptors are taken over, also when no such job is
  * known; `error` is 0 or the zygote's errno. */
 void keeper_job_forked(struct keeper_zygote *zygote, uint64_t number,
                        const struct keeper_job_process *process, int error);

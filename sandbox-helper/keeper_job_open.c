@@ -24,6 +24,18 @@
 #define THEIR_FDS 5
 #define THEIR_CGROUP 4
 
+/* Whoever waited for the run, or left: it is counted. */
+static void end_network(struct keeper_job *job)
+{
+    keeper_relay_close(&job->relay);
+    if (job->relay.started) {
+        struct keeper_pool_metrics *metrics = &job->branch->pool->metrics;
+
+        metrics->connections += job->relay.connections;
+        metrics->network_bytes += job->relay.bytes;
+    }
+}
+
 void keeper_job_free(struct keeper_job *job)
 {
     (void)event_del(&job->deadline);
@@ -35,6 +47,7 @@ void keeper_job_free(struct keeper_job *job)
     (void)event_del(&job->report_channel.event);
     cleanup_fd(&job->input);
     cleanup_fd(&job->pidfd);
+    end_network(job);
     keeper_cgroup_give_back(job->leaf);
     keeper_stream_free(&job->out);
     keeper_stream_free(&job->err);
@@ -134,6 +147,7 @@ int keeper_job_open(struct keeper_zygote *zygote)
     job->out.fd = -1;
     job->err.fd = -1;
     job->report.stream.fd = -1;
+    keeper_relay_init(&job->relay);
     /* free_job() may come before the descriptors are there. */
     error = keeper_job_assign(job, branch->pool->keeper->base);
     if (error != 0) {

@@ -285,6 +285,8 @@ void keeper_job_forked(struct keeper_zygote *zygote, uint64_t number,
 {
     struct keeper_job *job = find_job(zygote, number);
     CLEANUP_FD int owned = process->pidfd;
+    CLEANUP_FD int listener = process->listener;
+    bool networked = zygote->branch->pool->conf->proxy.size > 0;
 
     if (job == NULL || job->pidfd >= 0) {
         keeper_zygote_fail(zygote, "it forked a job unasked");
@@ -304,6 +306,13 @@ void keeper_job_forked(struct keeper_zygote *zygote, uint64_t number,
     job->pid = process->pid;
     job->init = process->init;
     job->pidfd = steal_fd(&owned);
+    if ((listener >= 0) != networked
+        || (networked
+            && !keeper_relay_take(&job->relay, steal_fd(&listener)))) {
+        keeper_zygote_fail(zygote, "its job's network is not what was asked"
+                                   " for");
+        return;
+    }
     if (job->killed) {
         job->killed = false; /* it could not be, without the pidfd */
         keeper_job_kill(job, JOB_CANCELLED);

@@ -62,6 +62,8 @@ struct keeper_pool_metrics
     struct keeper_histogram run;   /* runs that had a job and were answered */
     uint64_t zygotes_started;
     uint64_t zygotes_failed; /* died, or never became warm */
+    uint64_t connections;    /* of runs that have ended, to the proxy */
+    uint64_t network_bytes;  /* the same, both directions */
 };
 
 struct keeper_metrics

@@ -229,6 +229,16 @@ static uint64_t zygotes_failed(const struct keeper_pool *pool)
     return pool->metrics.zygotes_failed;
 }
 
+static uint64_t connections(const struct keeper_pool *pool)
+{
+    return pool->metrics.connections;
+}
+
+static uint64_t network_bytes(const struct keeper_pool *pool)
+{
+    return pool->metrics.network_bytes;
+}
+
 /* What is one number for each pool. */
 static void put_pools(FILE *out, const struct keeper *keeper)
 {
@@ -251,6 +261,11 @@ static void put_pools(FILE *out, const struct keeper *keeper)
           zygotes_started },
         { "pyexec_zygote_failures_total", "counter",
           "Zygotes that died or never became ready.", zygotes_failed },
+        { "pyexec_network_connections_total", "counter",
+          "Connections of runs to the pool's proxy (PyExecNetwork).",
+          connections },
+        { "pyexec_network_bytes_total", "counter",
+          "Bytes of these, both directions together.", network_bytes },
     };
 
     for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {

@@ -166,6 +166,15 @@ static struct keeper_job_end add_group(const struct keeper_job *job,
     return all;
 }
 
+static void tell_network(struct pxw_writer *answer,
+                         const struct keeper_job *job)
+{
+    if (job->relay.started) {
+        pxw_put_u32(answer, PXW_F_CONNECTIONS, job->relay.connections);
+        pxw_put_u64(answer, PXW_F_NETWORK_BYTES, job->relay.bytes);
+    }
+}
+
 enum pxw_outcome keeper_job_end(struct keeper_job *job,
                                 const struct keeper_job_end *told,
                                 struct pxw_writer *answer)
@@ -184,6 +193,7 @@ enum pxw_outcome keeper_job_end(struct keeper_job *job,
                           : 0;
 
     keeper_job_drain(job);
+    keeper_relay_close(&job->relay); /* the counts are final */
     outcome = keeper_job_outcome(job, end);
     run->outcome = outcome;
     run->ran = true;
@@ -201,6 +211,7 @@ enum pxw_outcome keeper_job_end(struct keeper_job *job,
     pxw_put_u64(answer, PXW_F_PEAK, end->peak_bytes);
     pxw_put_u64(answer, PXW_F_QUEUE_US, run->queue_us);
     pxw_put_u32(answer, PXW_F_CUT, cut);
+    tell_network(answer, job);
     pxw_put_bytes(answer, PXW_F_OUT, job->out.data, job->out.size);
     pxw_put_bytes(answer, PXW_F_ERR, job->err.data, job->err.size);
     pass_on(answer, report, outcome);

@@ -31,6 +31,8 @@
 /* Handled in one turn of the loop before others have theirs. */
 #define PACKETS_PER_WAKE 32
 #define LOG_READS_PER_WAKE 8
+/* As in PXW_FORKED: pidfd and listener. */
+#define FORKED_FDS 2
 
 static void on_log(evutil_socket_t fd, short what, void *argument)
 {
@@ -174,26 +176,28 @@ static void on_warmed(struct keeper_zygote *zygote,
 
 /* A job with a process and no error, or the other way round. */
 static void on_forked(struct keeper_zygote *zygote,
-                      const struct pxw_message *message, int *pidfd)
+                      const struct pxw_message *message, int *fds)
 {
     int error = (int)pxw_u32(message, PXW_F_ERROR, 0);
     bool forked = pxw_has(message, PXW_F_PID);
     struct keeper_job_process process = {
         .pid = (pid_t)pxw_u32(message, PXW_F_PID, 0),
         .init = (pid_t)pxw_u32(message, PXW_F_INIT, 0),
-        .pidfd = *pidfd,
+        .pidfd = fds[0],
+        .listener = fds[1],
     };
 
-    if (forked != (*pidfd >= 0) || forked == (error != 0)) {
+    if (forked != (fds[0] >= 0) || forked == (error != 0)) {
         keeper_zygote_fail(zygote, "its answer contradicts itself");
         return;
     }
-    (void)steal_fd(pidfd); /* the job's */
+    (void)steal_fd(&fds[0]); /* the job's */
+    (void)steal_fd(&fds[1]);
     keeper_job_forked(zygote, pxw_u64(message, PXW_F_JOB, 0), &process, error);
 }
 
 static void take_packet(struct keeper_zygote *zygote, const uint8_t *packet,
-                        size_t size, int *pidfd)
+                        size_t size, int *fds)
 {
     struct pxw_header header;
     struct pxw_message message;
@@ -202,14 +206,14 @@ static void take_packet(struct keeper_zygote *zygote, const uint8_t *packet,
         || header.length != size - PXW_HEADER_BYTES
         || pxw_parse(header.type, packet + PXW_HEADER_BYTES, header.length,
                      &message) != 0
-        || (*pidfd >= 0 && header.type != PXW_FORKED)) {
+        || (fds[0] >= 0 && header.type != PXW_FORKED)) {
         keeper_zygote_fail(zygote, "it sent a malformed packet");
     }
     else if (header.type == PXW_WARMED) {
         on_warmed(zygote, &message);
     }
     else if (header.type == PXW_FORKED) {
-        on_forked(zygote, &message, pidfd);
+        on_forked(zygote, &message, fds);
     }
     else if (header.type == PXW_EXITED) {
         struct keeper_job_end end = {
@@ -225,6 +229,12 @@ static void take_packet(struct keeper_zygote *zygote, const uint8_t *packet,
     }
 }
 
+static void close_fds(int (*fds)[FORKED_FDS])
+{
+    cleanup_fd(&(*fds)[0]);
+    cleanup_fd(&(*fds)[1]);
+}
+
 static void on_channel(evutil_socket_t fd, short what, void *argument)
 {
     struct keeper_zygote *zygote = argument;
@@ -233,10 +243,10 @@ static void on_channel(evutil_socket_t fd, short what, void *argument)
     (void)what;
     /* Any packet may cost the zygote its life, and with it the channel. */
     for (int i = 0; i < PACKETS_PER_WAKE && zygote->ends.channel == (int)fd; i++) {
-        CLEANUP_FD int pidfd = -1;
-        size_t fds = 0;
-        ssize_t size = fdio_receive((int)fd, packet, sizeof(packet), &pidfd,
-                                    1, &fds);
+        CLEANUP(close_fds) int fds[FORKED_FDS] = { -1, -1 };
+        size_t count = 0;
+        ssize_t size = fdio_receive((int)fd, packet, sizeof(packet), fds,
+                                    FORKED_FDS, &count);
 
         if (size == -EAGAIN) {
             return;
@@ -246,7 +256,7 @@ static void on_channel(evutil_socket_t fd, short what, void *argument)
                                                  : strerror((int)-size));
             return;
         }
-        take_packet(zygote, packet, (size_t)size, &pidfd);
+        take_packet(zygote, packet, (size_t)size, fds);
     }
 }
 

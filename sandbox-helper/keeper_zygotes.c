@@ -164,10 +164,12 @@ void keeper_zygotes_warmed(struct keeper_zygote *zygote,
     keeper_branch_is_up(branch);
 }
 
-/* Without PID namespaces nothing would end the processes of a run for sure. */
+/* Without PID namespaces nothing would end the processes of a run for sure;
+ * without network namespaces all runs, and the host, would share one. */
 static bool needs_full(const struct pool_conf *conf)
 {
-    return conf->least_level == LEVEL_FULL || conf->processes > 1;
+    return conf->least_level == LEVEL_FULL || conf->processes > 1
+           || conf->proxy.size > 0;
 }
 
 static void tell_full_is_needed(const struct pool_conf *conf)
@@ -179,6 +181,15 @@ static void tell_full_is_needed(const struct pool_conf *conf)
                  " PyExecIsolation accepts; the lines above say why and"
                  " \"pyexecd --check\" what to change",
                  conf->name, (unsigned)conf->processes);
+        return;
+    }
+    if (conf->proxy.size > 0) {
+        log_line(LOG_LEVEL_ERROR, 392,
+                 "pool \"%s\": isolation \"full\" was not reached, nothing"
+                 " runs; \"PyExecNetwork proxy=%s\" needs it, whatever"
+                 " PyExecIsolation accepts; the lines above say why and"
+                 " \"pyexecd --check\" what to change",
+                 conf->name, conf->proxy.text);
         return;
     }
     log_line(LOG_LEVEL_ERROR, 369,

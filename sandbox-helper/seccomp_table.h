@@ -11,7 +11,13 @@
  *   flock, inotify_*, fanotify_* channels between runs over shared inodes
  *   fadvise64                    throws the host's page cache away
  *   sysinfo, statfs              tell about the host and the neighbours
- *   socket and friends           there is nobody to talk to
+ *   socket and friends           there is nobody to talk to; where runs have a
+ *                                network: see the end
+ *   bind, listen, accept         nobody calls a script
+ *   sendmsg, recvmsg             descriptors in flight count for all runs
+ *                                together
+ *   getsockname                  the port it tells counts the connections of
+ *                                others
  *   fork, vfork, execve          one process a run, and only this program;
  *                                where runs may start processes: see the end
  *   execveat                     nothing but paths is executed
@@ -205,6 +211,44 @@
            SCMP_A1_32(SCMP_CMP_EQ, RLIMIT_CORE), SCMP_A2(SCMP_CMP_EQ, 0)) \
     /* the loader sets up thread-local storage with it (ARCH_SET_FS) */ \
     ARGUED(arch_prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, 0x1002))
+
+/* Where a run has a network: one listener in a namespace of its own, at an IPv4
+ * address; everything else that there are sockets for stays closed. Of options
+ * what HTTP clients set, none that takes a program, a name or more memory. */
+#define SECCOMP_NETWORK_PLAIN(CALL) \
+    CALL(connect) CALL(shutdown) CALL(getpeername)
+#define SECCOMP_NETWORK_ARGUED(ARGUED) \
+    /* TCP by no other name: not MPTCP, SCTP or SMC, nor datagrams */ \
+    ARGUED(socket, 3, SCMP_A0_32(SCMP_CMP_EQ, AF_INET), \
+           SCMP_A1_32(SCMP_CMP_MASKED_EQ, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), \
+                      SOCK_STREAM), \
+           SCMP_A2_32(SCMP_CMP_EQ, 0)) \
+    ARGUED(socket, 3, SCMP_A0_32(SCMP_CMP_EQ, AF_INET), \
+           SCMP_A1_32(SCMP_CMP_MASKED_EQ, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), \
+                      SOCK_STREAM), \
+           SCMP_A2_32(SCMP_CMP_EQ, IPPROTO_TCP)) \
+    ARGUED(setsockopt, 2, SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET), \
+           SCMP_A2_32(SCMP_CMP_EQ, SO_KEEPALIVE)) \
+    ARGUED(setsockopt, 2, SCMP_A1_32(SCMP_CMP_EQ, IPPROTO_TCP), \
+           SCMP_A2_32(SCMP_CMP_EQ, TCP_NODELAY)) \
+    /* idle, interval, count: 4, 5, 6 */ \
+    ARGUED(setsockopt, 2, SCMP_A1_32(SCMP_CMP_EQ, IPPROTO_TCP), \
+           SCMP_A2_32(SCMP_CMP_EQ, TCP_KEEPIDLE)) \
+    ARGUED(setsockopt, 2, SCMP_A1_32(SCMP_CMP_EQ, IPPROTO_TCP), \
+           SCMP_A2_32(SCMP_CMP_EQ, TCP_KEEPINTVL)) \
+    ARGUED(setsockopt, 2, SCMP_A1_32(SCMP_CMP_EQ, IPPROTO_TCP), \
+           SCMP_A2_32(SCMP_CMP_EQ, TCP_KEEPCNT)) \
+    /* whether it is connected, and what kind it is (ssl asks) */ \
+    ARGUED(getsockopt, 2, SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET), \
+           SCMP_A2_32(SCMP_CMP_EQ, SO_ERROR)) \
+    ARGUED(getsockopt, 2, SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET), \
+           SCMP_A2_32(SCMP_CMP_EQ, SO_TYPE)) \
+    ARGUED(getsockopt, 2, SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET), \
+           SCMP_A2_32(SCMP_CMP_EQ, SO_DOMAIN)) \
+    ARGUED(getsockopt, 2, SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET), \
+           SCMP_A2_32(SCMP_CMP_EQ, SO_PROTOCOL)) \
+    ARGUED(getsockopt, 2, SCMP_A1_32(SCMP_CMP_EQ, IPPROTO_TCP), \
+           SCMP_A2_32(SCMP_CMP_EQ, TCP_NODELAY))
 
 /* As on a file system without attributes: `ls -l` takes any other refusal for
  * a failure of its own. */

@@ -33,9 +33,11 @@
 
 #include "cleanup.h"
 #include "fdio.h"
+#include "jail_net.h"
 #include "job_caps.h"
 
 #define SYS_ADMIN (1ull << CAP_SYS_ADMIN)
+#define NET_ADMIN (1ull << CAP_NET_ADMIN)
 
 /* Where maker and init keep their end of a channel: the only descriptor that
  * either has, but for the init's signalfd. */
@@ -141,11 +143,22 @@ struct maker
 {
     int alive[2]; /* nobody else holds its write end: inits close it first */
     bool accounts;
+    bool network;
 };
 
-/* Makes one init. Its pidfd and, with accounts, our end of its channel go to
- * ret_fds; their number, or a negative errno. */
-static int make_init(const struct maker *maker, int ret_fds[2], pid_t *ret_pid)
+/* What the zygote is told of a slot, with its descriptors: the pidfd, then
+ * those that are there. */
+struct made
+{
+    pid_t init;
+    bool channel;
+    bool listener;
+};
+
+#define MADE_FDS 3
+
+/* Makes one init: in ret_slot what has become of it. 0 or a negative errno. */
+static int make_init(const struct maker *maker, struct slot *ret_slot)
 {
     int channel[2] = { -1, -1 };
     int pidfd = -1;
@@ -185,15 +198,52 @@ static int make_init(const struct maker *maker, int ret_fds[2], pid_t *ret_pid)
         cleanup_fd(&channel[0]);
         return error;
     }
-    ret_fds[0] = pidfd;
-    ret_fds[1] = channel[0];
-    *ret_pid = (pid_t)pid;
-    return maker->accounts ? 2 : 1;
+    ret_slot->pidfd = pidfd;
+    ret_slot->channel = channel[0];
+    ret_slot->init = (pid_t)pid;
+    return 0;
 }
 
-static void __attribute__((noreturn)) run_maker(int channel, bool accounts)
+/* The maker itself moves on to each new network namespace and takes the init
+ * along; it does nothing there. */
+static int make(const struct maker *maker, struct slot *ret_slot)
 {
-    struct maker maker = { .accounts = accounts };
+    if (maker->network) {
+        ret_slot->listener = jail_net_make();
+        if (ret_slot->listener < 0) {
+            return ret_slot->listener;
+        }
+    }
+    return make_init(maker, ret_slot);
+}
+
+/* Without an init in it: the request failed. Returns false when the zygote is
+ * gone. */
+static bool hand_over(struct slot *slot)
+{
+    struct made made = { .init = slot->init, .channel = slot->channel >= 0,
+                         .listener = slot->listener >= 0 };
+    int fds[MADE_FDS] = { slot->pidfd };
+    size_t count = slot->pidfd >= 0 ? 1 : 0;
+    int rv;
+
+    if (count > 0 && made.channel) {
+        fds[count++] = slot->channel;
+    }
+    if (count > 0 && made.listener) {
+        fds[count++] = slot->listener;
+    }
+    rv = fdio_send(CHANNEL_FD, &made, sizeof(made), fds, count);
+    cleanup_fd(&slot->pidfd);
+    cleanup_fd(&slot->channel);
+    cleanup_fd(&slot->listener);
+    return rv == 0;
+}
+
+static void __attribute__((noreturn)) run_maker(int channel, bool accounts,
+                                                bool network)
+{
+    struct maker maker = { .accounts = accounts, .network = network };
     sigset_t all;
 
     (void)sigfillset(&all);
@@ -204,32 +254,26 @@ static void __attribute__((noreturn)) run_maker(int channel, bool accounts)
         || signal(SIGCHLD, SIG_IGN) == SIG_ERR
         || dup2(channel, CHANNEL_FD) != CHANNEL_FD
         || close_range(CHANNEL_FD + 1, ~0u, 0) != 0
-        || pipe(maker.alive) != 0 || job_caps_reduce(SYS_ADMIN) != 0) {
+        || pipe(maker.alive) != 0
+        || job_caps_reduce(network ? SYS_ADMIN | NET_ADMIN : SYS_ADMIN) != 0) {
         _exit(1);
     }
     for (;;) {
-        int fds[2] = { -1, -1 };
-        pid_t pid = 0;
+        struct slot slot = { .pidfd = -1, .channel = -1, .listener = -1 };
         char request;
         size_t got = 0;
-        int count;
-        int rv;
 
         if (fdio_receive(CHANNEL_FD, &request, 1, NULL, 0, &got) != 1) {
             _exit(0); /* the zygote is gone */
         }
-        count = make_init(&maker, fds, &pid);
-        rv = fdio_send(CHANNEL_FD, &pid, sizeof(pid), fds,
-                       count > 0 ? (size_t)count : 0);
-        cleanup_fd(&fds[0]);
-        cleanup_fd(&fds[1]);
-        if (rv != 0) {
+        (void)make(&maker, &slot); /* without a pidfd it failed */
+        if (!hand_over(&slot)) {
             _exit(0);
         }
     }
 }
 
-int slot_maker_start(bool accounts)
+int slot_maker_start(bool accounts, bool network)
 {
     int ends[2];
     pid_t pid;
@@ -246,7 +290,7 @@ int slot_maker_start(bool accounts)
         return -error;
     }
     if (pid == 0) {
-        run_maker(ends[1], accounts);
+        run_maker(ends[1], accounts, network);
     }
     (void)close(ends[1]);
     return ends[0];
@@ -255,31 +299,37 @@ int slot_maker_start(bool accounts)
 int slot_make(int maker, struct slot *ret_slot)
 {
     char byte = 's';
-    int fds[2] = { -1, -1 };
-    pid_t pid = 0;
+    struct made made = { 0 };
+    int fds[MADE_FDS] = { -1, -1, -1 };
     size_t count = 0;
+    size_t at = 1;
     ssize_t got;
     int rv = fdio_send(maker, &byte, 1, NULL, 0);
 
     if (rv != 0) {
         return rv;
     }
-    got = fdio_receive(maker, &pid, sizeof(pid), fds, 2, &count);
+    got = fdio_receive(maker, &made, sizeof(made), fds, MADE_FDS, &count);
     if (got < 0) {
         return (int)got;
     }
-    if (got != sizeof(pid) || count == 0) {
+    if (got != sizeof(made) || count == 0) {
         return -EAGAIN;
     }
-    *ret_slot = (struct slot){ .pidfd = fds[0],
-                               .channel = count == 2 ? fds[1] : -1,
-                               .init = pid };
+    *ret_slot = (struct slot){ .pidfd = fds[0], .init = made.init };
+    ret_slot->channel = made.channel ? fds[at++] : -1;
+    ret_slot->listener = made.listener ? fds[at++] : -1;
     return 0;
 }
 
 int slot_enter(const struct slot *slot)
 {
     return setns(slot->pidfd, CLONE_NEWPID) == 0 ? 0 : -errno;
+}
+
+int slot_enter_network(int pidfd)
+{
+    return setns(pidfd, CLONE_NEWNET) == 0 ? 0 : -errno;
 }
 
 static void kill_init(const struct slot *slot)
@@ -318,4 +368,5 @@ void slot_end(struct slot *slot)
     }
     cleanup_fd(&slot->pidfd);
     cleanup_fd(&slot->channel);
+    cleanup_fd(&slot->listener);
 }

@@ -11,11 +11,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Both descriptors are close-on-exec and the holder's; -1: none. */
+/* The descriptors are close-on-exec and the holder's; -1: none. */
 struct slot
 {
     int pidfd;   /* of the init; readable when the whole namespace is gone */
     int channel; /* to an init that keeps accounts; see slot_clear() */
+    int listener; /* in its network namespace, if it has one of its own */
     pid_t init;  /* in the zygote's PID namespace */
 };
 
@@ -29,10 +30,12 @@ struct slot_account
 /* In the zygote, inside its namespaces, before CPython is there: starts the
  * slot maker, a small process that makes inits on request (a fork from there
  * copies no interpreter). With `accounts` the inits reap what is orphaned in
- * their namespaces themselves, and can be told to clear them. Returns its
+ * their namespaces themselves, and can be told to clear them. With `network`
+ * (which takes CAP_NET_ADMIN) each slot has a network namespace as well: see
+ * jail_net.h. Returns its
  * channel (close-on-exec, the caller's) or a negative errno. The maker ends
  * with the channel or the zygote. */
-int slot_maker_start(bool accounts);
+int slot_maker_start(bool accounts, bool network);
 
 /* In the zygote: a new slot. 0 or a negative errno. Blocks for one fork. */
 int slot_make(int maker, struct slot *ret_slot);
@@ -40,6 +43,10 @@ int slot_make(int maker, struct slot *ret_slot);
 /* In the zygote: the next fork() will be a process of this slot. May be called
  * any number of times. Returns 0 or a negative errno. */
 int slot_enter(const struct slot *slot);
+
+/* In a job of this slot that is still privileged: goes where the listener is.
+ * Returns 0 or a negative errno. */
+int slot_enter_network(int pidfd);
 
 /* In the zygote, once the job itself is reaped (the namespace could not end
  * before): has the init kill and reap all that is left, tell its account and

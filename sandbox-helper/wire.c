@@ -95,9 +95,13 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_INTERPRETER] = KIND_NAME,
     [PXW_F_SITE] = KIND_DIRS,
     [PXW_F_GENERATION] = KIND_U64,
+    [PXW_F_PROXY] = KIND_NAME,
+    [PXW_F_NETWORK] = KIND_U32,
+    [PXW_F_CONNECTIONS] = KIND_U32,
+    [PXW_F_NETWORK_BYTES] = KIND_U64,
 };
 
-#define MAX_RULE_TAGS 16
+#define MAX_RULE_TAGS 24
 
 /* What a frame may hold. `must` fields are there exactly once; `may` fields
  * at most once, the one named `many` any number of times. */
@@ -129,7 +133,7 @@ static const struct rule rules[] = {
       .may = { PXW_F_TEXT, PXW_F_EXIT, PXW_F_WALL_US, PXW_F_CPU_US, PXW_F_PEAK,
                PXW_F_OUT, PXW_F_ERR, PXW_F_CUT, PXW_F_JSON, PXW_F_QUEUE_US,
                PXW_F_REASON, PXW_F_KIND, PXW_F_HINTS, PXW_F_NAMES,
-               PXW_F_PYTHON } },
+               PXW_F_PYTHON, PXW_F_CONNECTIONS, PXW_F_NETWORK_BYTES } },
     { .type = PXW_GO, .max_body = 64 },
     { .type = PXW_STATUS, .max_body = 64 },
     { .type = PXW_STATUS_IS, .max_body = 1u << 20,
@@ -150,7 +154,7 @@ static const struct rule rules[] = {
     { .type = PXW_WARM, .max_body = PACKET,
       .must = { PXW_F_SLOTS, PXW_F_MEMORY },
       .may = { PXW_F_ENV, PXW_F_PRELOAD, PXW_F_LEVEL, PXW_F_PROCESSES,
-               PXW_F_SITE, PXW_F_VERSION } },
+               PXW_F_SITE, PXW_F_VERSION, PXW_F_NETWORK } },
     { .type = PXW_WARMED, .max_body = SMALL,
       .must = { PXW_F_PYTHON, PXW_F_LEVEL }, .may = { PXW_F_MEMORY } },
     { .type = PXW_FORK, .max_body = SMALL, .must = { PXW_F_JOB } },
@@ -180,7 +184,8 @@ static const struct rule pool_rule = {
     .may = { PXW_F_LAZY, PXW_F_ENV, PXW_F_PRELOAD, PXW_F_LEVEL,
              PXW_F_RECYCLE_RUNS, PXW_F_RECYCLE_MS, PXW_F_PROCESSES,
              PXW_F_TENANT_CONCURRENCY, PXW_F_TENANT_QUEUE, PXW_F_IDLE_MS,
-             PXW_F_INTERPRETER, PXW_F_SITE },
+             PXW_F_INTERPRETER, PXW_F_SITE, PXW_F_PROXY, PXW_F_CONNECTIONS,
+             PXW_F_NETWORK_BYTES },
 };
 
 /* The inside of PXW_F_POOL_IS. */

@@ -53,8 +53,10 @@
  *     FORK     keeper, with four descriptors: stdin (a pipe's read end),
  *              stdout, stderr, report (pipes' write ends); where a cgroup is
  *              delegated with a fifth, cgroup.procs of the job's group
- *                                       -> FORKED, with the job's pidfd, or
- *                                          with ERROR and no descriptor
+ *                                       -> FORKED, with the job's pidfd and,
+ *                                          of jobs with NETWORK, their
+ *                                          listener; or with ERROR and no
+ *                                          descriptor
  *     EXITED   zygote: a job was reaped, and whatever it had started is gone
  *
  *   job's stdin (pipe): keeper -> job
@@ -123,6 +125,9 @@
 #define PXW_BLOB_MAX (64u << 20)
 /* Captured output per stream, and a result. */
 #define PXW_OUTPUT_MAX (16u << 20)
+
+/* Where a job finds the way to the proxy: 127.0.0.1 of its own network. */
+#define PXW_PROXY_PORT 3128
 
 /* Exit status of a job, before READY, that the keeper answers by asking for
  * another one, and that is no failure. */
@@ -251,11 +256,21 @@ enum pxw_tag
                            * the default one */
     PXW_F_SITE = 71,      /* list of absolute paths, up to PXW_DIRS_MAX: on
                            * sys.path, and readable for runs */
+
+    /* runs that may reach an HTTP proxy */
+    PXW_F_PROXY = 72,     /* name: its address and port in numbers, "[…]:port"
+                           * of IPv6; of a pool; absent: no network */
+    PXW_F_NETWORK = 73,   /* u32: in WARM: 1: jobs may connect to a listener
+                           * of their own, at PXW_PROXY_PORT */
+    PXW_F_CONNECTIONS = 74, /* u32: connections of a run; of a pool: at most */
+    PXW_F_NETWORK_BYTES = 75, /* u64: bytes of all of these, of both
+                           * directions; of a pool: at most */
+
     /* set-up, too */
-    PXW_F_GENERATION = 72, /* u64: which reading of httpd's configuration this
+    PXW_F_GENERATION = 76, /* u64: which reading of httpd's configuration this
                            * is; the very same frame again changes nothing */
 
-    PXW_TAGS = 73
+    PXW_TAGS = 77
 };
 
 /* PXW_F_FORBID: what the source check and the run-time hooks refuse. */

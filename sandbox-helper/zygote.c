@@ -45,6 +45,7 @@
 #include "py_runtime.h"
 #include "wire.h"
 #include "zygote_jobs.h"
+#include "zygote_network.h"
 
 #define CHANNEL 3
 #define PACKET_BYTES (PXW_HEADER_BYTES + PXW_LIST_MAX + 8192)
@@ -79,14 +80,13 @@ static void __attribute__((noreturn)) die_of_release(const struct pxw_field *the
     exit(1);
 }
 
-/* Sends a frame with at most one descriptor; a keeper that is gone ends us. */
-static void send_or_die(struct pxw_writer *frame, const int *fd)
+/* Sends a frame with `count` descriptors; a keeper that is gone ends us. */
+static void send_or_die(struct pxw_writer *frame, const int *fds, size_t count)
 {
     int rv = pxw_end(frame);
 
     if (rv == 0) {
-        rv = fdio_send(CHANNEL, frame->data, frame->size, fd,
-                       fd == NULL ? 0 : 1);
+        rv = fdio_send(CHANNEL, frame->data, frame->size, fds, count);
     }
     pxw_writer_free(frame);
     if (rv == -EPIPE || rv == -ECONNRESET) {
@@ -181,7 +181,9 @@ static void enter_jail_or_die(const struct jail *jail)
     if (rv != 0) {
         die(step, rv);
     }
-    rv = job_caps_reduce(jail->level == JAIL_FULL ? 1ull << CAP_SYS_ADMIN : 0);
+    rv = job_caps_reduce(jail->level < JAIL_FULL ? 0
+                         : (1ull << CAP_SYS_ADMIN)
+                               | (jail->network ? 1ull << CAP_NET_ADMIN : 0));
     if (rv != 0) {
         die("drop capabilities", rv);
     }
@@ -204,7 +206,7 @@ static void announce(enum jail_level level)
     pxw_put_str(&frame, PXW_F_PYTHON, py_runtime_version());
     pxw_put_str(&frame, PXW_F_LEVEL, level_names[level]);
     pxw_put_u64(&frame, PXW_F_MEMORY, zygote_jobs_own_bytes());
-    send_or_die(&frame, NULL);
+    send_or_die(&frame, NULL, 0);
 }
 
 /* `started` is NULL when the fork failed, for the reason `error`. */
@@ -217,14 +219,17 @@ static void answer_fork(uint64_t number, const struct zygote_job *started,
     pxw_put_u64(&frame, PXW_F_JOB, number);
     if (started == NULL) {
         pxw_put_u32(&frame, PXW_F_ERROR, (uint32_t)-error);
-        send_or_die(&frame, NULL);
+        send_or_die(&frame, NULL, 0);
     }
     else {
+        CLEANUP_FD int listener = zygote_jobs_steal_listener(started);
+        const int fds[] = { started->pidfd, listener };
+
         pxw_put_u32(&frame, PXW_F_PID, (uint32_t)started->pid);
         if (started->slot.channel >= 0) {
             pxw_put_u32(&frame, PXW_F_INIT, (uint32_t)started->slot.init);
         }
-        send_or_die(&frame, &started->pidfd);
+        send_or_die(&frame, fds, listener < 0 ? 1 : 2);
     }
 }
 
@@ -264,7 +269,7 @@ static void report_exit(uint32_t index, const struct zygote_job *job)
     pxw_put_u32(&frame, PXW_F_WAIT, (uint32_t)job->end.status);
     pxw_put_u64(&frame, PXW_F_CPU_US, job->end.cpu_us);
     pxw_put_u64(&frame, PXW_F_PEAK, job->end.peak_bytes);
-    send_or_die(&frame, NULL);
+    send_or_die(&frame, NULL, 0);
     zygote_jobs_renew(index);
 }
 
@@ -365,10 +370,15 @@ static struct jail jail_or_die(const struct pxw_message *warm)
         .processes = pxw_u32(warm, PXW_F_PROCESSES, 1) > 1,
         .site = pxw_has(warm, PXW_F_SITE)
                     ? copy_or_die(&warm->field[PXW_F_SITE]) : NULL,
+        .network = pxw_u32(warm, PXW_F_NETWORK, 0) != 0,
     };
 
     if (jail.processes && jail.level < JAIL_FULL) {
         die("let runs start processes (PyExecProcesses) below isolation full",
+            -EINVAL);
+    }
+    if (jail.network && jail.level < JAIL_FULL) {
+        die("give runs a network (PyExecNetwork) below isolation full",
             -EINVAL);
     }
     return jail;
@@ -433,6 +443,10 @@ int main(void)
     rv = zygote_jobs_prepare(pxw_u32(&warm, PXW_F_SLOTS, 0), &jail, &reason);
     if (rv != 0) {
         die(reason, rv);
+    }
+    rv = jail.network ? zygote_network_tell() : 0;
+    if (rv != 0) {
+        die("tell scripts the way to the proxy", rv);
     }
     if (pxw_has(&warm, PXW_F_ENV)) {
         set_environment_or_die(&warm.field[PXW_F_ENV]);

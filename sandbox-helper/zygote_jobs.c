@@ -4,7 +4,8 @@
  * job is one process that cannot start another: nothing can be left in it once
  * that one is reaped. Where it can, the slot is cleared after its job, and the
  * next job gets a new one; the end of a job is told when its whole namespace
- * is gone, whatever was in it.
+ * is gone, whatever was in it. A job with a network gets a new slot as well: of
+ * its connections some are left behind, and counters that the next would see.
  */
 #include "py_runtime.h"
 
@@ -12,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@
 
 #include "cleanup.h"
 #include "fdio.h"
+#include "job_caps.h"
 #include "job_landlock.h"
 #include "job_main.h"
 #include "job_seccomp.h"
@@ -42,7 +45,7 @@
  * job's own take the numbers below. */
 #define FIRST_FREE_FD (JOB_FDS + 1)
 
-#define NO_SLOT ((struct slot){ .pidfd = -1, .channel = -1 })
+#define NO_SLOT ((struct slot){ .pidfd = -1, .channel = -1, .listener = -1 })
 
 static struct
 {
@@ -122,9 +125,12 @@ int zygote_jobs_prepare(uint32_t slots, const struct jail *jail,
     table.jail = *jail;
     if (jail->level == JAIL_FULL) {
         *ret_step = "start the slot maker";
-        table.maker = slot_maker_start(jail->processes);
-        if (table.maker < 0) {
-            return table.maker;
+        table.maker = slot_maker_start(jail->processes, jail->network);
+        rv = table.maker < 0 ? table.maker
+                             /* What else we have is the maker's alone. */
+                             : job_caps_reduce(1ull << CAP_SYS_ADMIN);
+        if (rv != 0) {
+            return rv;
         }
     }
     table.landlock = job_landlock_build(jail, ret_step);
@@ -135,7 +141,12 @@ int zygote_jobs_prepare(uint32_t slots, const struct jail *jail,
                 " CONFIG_SECCOMP_FILTER?)";
     rv = job_seccomp_compile(jail);
     if (rv == 0) {
-        *ret_step = "make PID namespaces (is user.max_pid_namespaces 0?)";
+        *ret_step = jail->network
+                        ? "make PID and network namespaces (is"
+                          " user.max_pid_namespaces or"
+                          " user.max_net_namespaces 0?)"
+                        : "make PID namespaces (is user.max_pid_namespaces"
+                          " 0?)";
         rv = make_slots(slots);
     }
     if (rv == 0 && jail->level < JAIL_FULL) {
@@ -196,11 +207,16 @@ static int replace_slot(struct zygote_job *job)
     return slot_enter(&job->slot);
 }
 
+static bool slots_are_used_once(void)
+{
+    return table.jail.processes || table.jail.network;
+}
+
 /* With it a job makes its slot fit for the next one; -1: no slot is used twice,
  * because it cannot be had, or because of what jobs may leave behind. */
 static int last_pid_for_jobs(void)
 {
-    return table.jail.processes ? -1 : table.last_pid;
+    return slots_are_used_once() ? -1 : table.last_pid;
 }
 
 /* A slot is made when its first job comes, and anew when its init died (which
@@ -241,6 +257,7 @@ static int fork_into(struct zygote_job *job, const int *fds, int cgroup,
     if (rv != 0) {
         return rv;
     }
+    start.slot = job->slot.pidfd; /* by now */
     memcpy(start.fds, fds, sizeof(start.fds));
     pid = py_runtime_fork();
     if (pid == 0) {
@@ -275,6 +292,11 @@ const struct zygote_job *zygote_jobs_fork(uint64_t number, const int *fds,
         }
     }
     return NULL;
+}
+
+int zygote_jobs_steal_listener(const struct zygote_job *job)
+{
+    return steal_fd(&table.jobs[job - table.jobs].slot.listener);
 }
 
 int zygote_jobs_descriptor(const struct zygote_job *job)
@@ -341,7 +363,7 @@ void zygote_jobs_renew(uint32_t index)
     struct zygote_job *job = &table.jobs[index];
 
     job->pid = 0;
-    if (table.jail.processes) {
+    if (slots_are_used_once()) {
         slot_end(&job->slot);
         (void)make_slot(job); /* tried again, and told, with the next job */
     }

@@ -57,6 +57,10 @@ uint64_t zygote_jobs_own_bytes(void);
 const struct zygote_job *zygote_jobs_fork(uint64_t number, const int *fds,
                                           int cgroup, int *ret_error);
 
+/* The listener of a job that was just forked, the caller's from now on; -1: it
+ * has no network. */
+int zygote_jobs_steal_listener(const struct zygote_job *job);
+
 /* What becomes readable when there is something to do for this entry; -1:
  * nothing is in it. */
 int zygote_jobs_descriptor(const struct zygote_job *job);

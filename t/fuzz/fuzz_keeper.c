@@ -125,7 +125,7 @@ static void step_warmed(void)
 }
 
 /* Bits of `kind`: with an error, without a descriptor, of another number,
- * without a process, by another zygote. */
+ * without a process, by another zygote, with one descriptor too many. */
 static void step_forked(void)
 {
     const struct world_job *job = next_job();
@@ -144,7 +144,7 @@ static void step_forked(void)
         if (kind & 1) {
             pxw_put_u32(&frame, PXW_F_ERROR, kind);
         }
-        send_frame(zygote, &frame, kind & 2 ? 0 : 1);
+        send_frame(zygote, &frame, kind & 2 ? 0 : kind & 32 ? 2 : 1);
     }
 }
 

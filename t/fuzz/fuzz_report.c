@@ -248,6 +248,7 @@ static struct keeper_job *open_job(const struct settings *settings,
     FUZZ_HOLDS(pipe2(report, O_NONBLOCK | O_CLOEXEC) == 0);
     FUZZ_HOLDS(pipe2(out, O_NONBLOCK | O_CLOEXEC) == 0);
     job->pidfd = job->input = job->err.fd = -1;
+    keeper_relay_init(&job->relay);
     job->report.stream.fd = report[0];
     job->out.fd = out[0];
     ret_ends[0] = report[1];

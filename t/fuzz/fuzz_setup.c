@@ -53,6 +53,8 @@ static void check_warm(const struct pool_conf *pool,
                                   : branch->preload_size));
     FUZZ_HOLDS(message.field[PXW_F_ENV].size == pool->env_size);
     FUZZ_HOLDS(message.field[PXW_F_SITE].size == pool->site_size);
+    FUZZ_HOLDS(pxw_u32(&message, PXW_F_NETWORK, 0)
+               == (pool->proxy.size > 0));
 }
 
 static void check_branches(const struct pool_conf *pool)
@@ -96,6 +98,10 @@ static void check_pool(const struct helper_conf *conf, size_t number)
     FUZZ_HOLDS((pool->site != NULL) == (pool->site_size > 0));
     FUZZ_HOLDS(pool->site_size <= PXW_DIRS_MAX);
     FUZZ_HOLDS(pool->program == 0 || pool->program == 1);
+    FUZZ_HOLDS(pool->proxy.size == 0
+               || (pool->connections > 0 && pool->network_bytes > 0
+                   && pool->proxy.size <= sizeof(pool->proxy.address)
+                   && strlen(pool->proxy.text) < PXW_PROXY_TEXT));
     check_warm(pool, NULL);
     check_branches(pool);
 }

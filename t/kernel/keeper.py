@@ -198,7 +198,7 @@ class Service(Keeper):
         self.lifeline = socket.socket(socket.AF_UNIX)
         self.lifeline.settimeout(60)
         self.lifeline.connect(f'{self.path}.control')
-        self.lifeline.sendall(setup_frame(more=u64(72, generation)))
+        self.lifeline.sendall(setup_frame(more=u64(76, generation)))
         answer = fields(self.lifeline.recv(4096)[12:])
         if former:
             former.close()

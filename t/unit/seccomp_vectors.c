@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/close_range.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -35,6 +37,7 @@ struct row
     enum verdict verdict;
     enum jail_level level;      /* the least that has it */
     enum { ANY, ALONE, TREE } run;  /* that may start processes, or not */
+    bool network;               /* for runs with a network only */
     unsigned int compared;
     struct scmp_arg_cmp compare[MAX_COMPARED];
 };
@@ -71,6 +74,13 @@ struct row
     { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_ALLOW, \
       .level = JAIL_FULL, .run = TREE, .compared = (count), \
       .compare = { __VA_ARGS__ } },
+#define NETWORK_PLAIN(c) \
+    { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_ALLOW, \
+      .level = JAIL_FULL, .network = true },
+#define NETWORK_ARGUED(c, count, ...) \
+    { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_ALLOW, \
+      .level = JAIL_FULL, .network = true, .compared = (count), \
+      .compare = { __VA_ARGS__ } },
 #define TREE_UNSUPPORTED(c) \
     { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_EOPNOTSUPP, \
       .level = JAIL_FULL, .run = TREE },
@@ -83,6 +93,8 @@ static const struct row rows[] = {
     SECCOMP_ALONE_ARGUED(ALONE_ARGUED)
     SECCOMP_TREE_PLAIN(TREE_PLAIN)
     SECCOMP_TREE_ARGUED(TREE_ARGUED)
+    SECCOMP_NETWORK_PLAIN(NETWORK_PLAIN)
+    SECCOMP_NETWORK_ARGUED(NETWORK_ARGUED)
     SECCOMP_NO_MEMORY(NO_MEMORY)
     SECCOMP_TREE_UNSUPPORTED(TREE_UNSUPPORTED)
     SECCOMP_ABSENT(ABSENT)
@@ -91,7 +103,8 @@ static const struct row rows[] = {
 /* Whether the row is about runs of this kind at all. */
 static bool concerns(const struct row *row, const struct jail *jail)
 {
-    return row->run != (jail->processes ? ALONE : TREE);
+    return row->run != (jail->processes ? ALONE : TREE)
+           && (jail->network || !row->network);
 }
 
 static bool applies(const struct row *row, const struct jail *jail)

@@ -208,6 +208,7 @@ static void check_jail(const struct jail *jail)
 
 static const struct jail full = { .level = JAIL_FULL };
 static const struct jail processes = { .level = JAIL_FULL, .processes = true };
+static const struct jail network = { .level = JAIL_FULL, .network = true };
 static const struct jail restricted = { .level = JAIL_RESTRICTED };
 
 static void test_full(void **state)
@@ -220,6 +221,12 @@ static void test_processes(void **state)
 {
     (void)state;
     check_jail(&processes);
+}
+
+static void test_network(void **state)
+{
+    (void)state;
+    check_jail(&network);
 }
 
 static void test_restricted(void **state)
@@ -313,6 +320,7 @@ static int list(const char *name, const char *last)
     size_t count = seccomp_vectors(
         strcmp(name, "full") == 0        ? &full
         : strcmp(name, "processes") == 0 ? &processes
+        : strcmp(name, "network") == 0   ? &network
                                          : &restricted,
         (int)strtol(last, NULL, 10), &vectors);
 
@@ -326,6 +334,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_processes),
+        cmocka_unit_test(test_network),
         cmocka_unit_test(test_restricted),
         cmocka_unit_test(test_compat),
         cmocka_unit_test(test_x32),
