@@ -20,8 +20,8 @@
 /* What this contract calls dangerous: foreign code and memory, and other
  * programs. It is an early and clear answer to an honest mistake; what holds
  * when it is evaded is the sandbox. socket is not among them: the contract's
- * own clients use requests, whose errors are told in terms of it, and the
- * sandbox has no network whatever is imported. code, codeop and runpy are
+ * own clients use requests, whose errors are told in terms of it, and what can
+ * be reached is the sandbox's matter, whatever is imported. code, codeop and runpy are
  * eval and exec by other names. */
 #define DENIED                                                              \
     "ctypes\n_ctypes\ncffi\n_cffi_backend\nsubprocess\n_posixsubprocess\n"  \

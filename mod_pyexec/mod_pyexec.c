@@ -9,6 +9,7 @@
 #include "pyexec_commands.h"
 #include "pyexec_config.h"
 #include "pyexec_dump.h"
+#include "pyexec_egress.h"
 #include "pyexec_handler.h"
 #include "pyexec_helper.h"
 #include "pyexec_metrics.h"
@@ -20,6 +21,7 @@
 
 #include <ap_mpm.h>
 #include <apr_optional_hooks.h>
+#include <http_connection.h>
 #include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
@@ -43,6 +45,8 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_init(pyexec_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_stopping(pyexec_child_stopping, NULL, NULL,
                            APR_HOOK_MIDDLE);
+    ap_hook_pre_connection(pyexec_egress_pre_connection, NULL, NULL,
+                           APR_HOOK_FIRST);
     ap_hook_handler(pyexec_handler_run, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(pyexec_status_health, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(pyexec_metrics_run, NULL, NULL, APR_HOOK_MIDDLE);

@@ -8,6 +8,7 @@
 #include "pyexec_commands.h"
 
 #include "pyexec_dialect.h"
+#include "pyexec_egress.h"
 #include "pyexec_env.h"
 #include "pyexec_places.h"
 #include "pyexec_policy.h"
@@ -138,6 +139,11 @@ static const char *check_text(cmd_parms *cmd, pyexec_kind_e kind, const char **t
             : NULL;
     case PYEXEC_KIND_HELPER:
         return pyexec_service_problem(cmd->pool, *text);
+    case PYEXEC_KIND_NETWORK:
+        *text = pyexec_value_network(*text);
+        return *text == NULL
+            ? "neither none, nor proxy=ADDRESS:PORT with an address in "
+              "numbers, [..] around IPv6, such as proxy=127.0.0.1:3128" : NULL;
     case PYEXEC_KIND_PATH:
         *text = ap_server_root_relative(cmd->pool, *text);
         break;
@@ -330,6 +336,28 @@ static const char *set_env(cmd_parms *cmd, void *place, const char *name,
     return NULL;
 }
 
+static const char *set_egress(cmd_parms *cmd, void *place, int argc,
+                              char *const argv[])
+{
+    const pyexec_egress_t *egress = NULL;
+    pyexec_spot_t spot;
+    const char *problem = pyexec_spot_find(cmd, place, &spot);
+
+    if (problem != NULL) {
+        return problem;
+    }
+    if (cmd->path != NULL) {
+        return tell(cmd, "connections belong to a server or virtual host, "
+                         "not to a place in it");
+    }
+    problem = pyexec_egress_read(cmd->pool, argc, argv, &egress);
+    if (problem != NULL) {
+        return tell(cmd, problem);
+    }
+    *(const pyexec_egress_t **)spot.field = egress;
+    return NULL;
+}
+
 /* <PyExecPool name> … </PyExecPool> */
 static const char *define_pool(cmd_parms *cmd, void *place, const char *args)
 {
@@ -412,6 +440,10 @@ static const char *define_pool(cmd_parms *cmd, void *place, const char *args)
 #define SET_PYTHON set_text
 #define COMMAND_DIRS(...) AP_INIT_TAKE_ARGV(__VA_ARGS__)
 #define SET_DIRS set_dirs
+#define COMMAND_EGRESS(...) AP_INIT_TAKE_ARGV(__VA_ARGS__)
+#define SET_EGRESS set_egress
+#define COMMAND_NETWORK(...) AP_INIT_TAKE1(__VA_ARGS__)
+#define SET_NETWORK set_text
 #define COMMAND_ENV(...) AP_INIT_TAKE2(__VA_ARGS__)
 #define SET_ENV set_env
 #define COMMAND(scope, kind, field, name, value, least, most, help) \

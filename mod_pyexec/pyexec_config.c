@@ -39,6 +39,8 @@
 #define VALUE_ENV(value) value
 #define VALUE_PYTHON(value) value
 #define VALUE_DIRS(value) value
+#define VALUE_EGRESS(value) value
+#define VALUE_NETWORK(value) value
 
 /* How two values of .htaccess files become one. */
 #define TIGHTER_FLAG(pool, a, b) pyexec_config_either(a, b)
@@ -62,6 +64,7 @@
 #define INHERIT_LIST(pool, a, b) INHERIT(LIST, pool, a, b)
 #define INHERIT_PYTHON(pool, a, b) INHERIT(PYTHON, pool, a, b)
 #define INHERIT_DIRS(pool, a, b) INHERIT(DIRS, pool, a, b)
+#define INHERIT_NETWORK(pool, a, b) INHERIT(NETWORK, pool, a, b)
 #define INHERIT_ENV(pool, a, b) pyexec_env_merge(pool, b, a)
 
 apr_int64_t pyexec_config_least(apr_int64_t a, apr_int64_t b)

@@ -12,6 +12,7 @@
 #include <ap_expr.h>
 
 struct pyexec_dialect_t;
+struct pyexec_egress_t;
 struct pyexec_imports_t;
 
 /* Whom runs are counted for: a name, or what makes one of a request. */
@@ -43,6 +44,8 @@ typedef struct pyexec_tenant_t
 #define PYEXEC_TYPE_ENV const char *
 #define PYEXEC_TYPE_PYTHON const char *
 #define PYEXEC_TYPE_DIRS const char *
+#define PYEXEC_TYPE_EGRESS const struct pyexec_egress_t *
+#define PYEXEC_TYPE_NETWORK const char *
 
 /* Kinds that are numbers are unset as PYEXEC_UNSET, the others as NULL. */
 #define PYEXEC_EMPTY_FLAG PYEXEC_UNSET
@@ -67,6 +70,8 @@ typedef struct pyexec_tenant_t
 #define PYEXEC_EMPTY_ENV NULL
 #define PYEXEC_EMPTY_PYTHON NULL
 #define PYEXEC_EMPTY_DIRS NULL
+#define PYEXEC_EMPTY_EGRESS NULL
+#define PYEXEC_EMPTY_NETWORK NULL
 
 #define PYEXEC_FIELD(scope, kind, field, name, value, least, most, help) \
     PYEXEC_TYPE_##kind field;

@@ -37,9 +37,12 @@
  *          TENANT     text | expr=an expression of httpd's
  *          IMPORTS    see pyexec_policy.h
  *          FORBID     see pyexec_policy.h
+ *          EGRESS     any | public and addresses; see pyexec_egress.h
  *          ENV        NAME value; each directive adds one
  *          PYTHON     letters, digits, dots, dashes
  *          DIRS       absolute paths; kept one a line; `none`: empty
+ *          NETWORK    none | proxy=ADDRESS:PORT; kept as the address and port,
+ *                     `none` as ""
  */
 #ifndef PYEXEC_DIRECTIVES_H
 #define PYEXEC_DIRECTIVES_H
@@ -107,7 +110,10 @@
       "whom the runs of this place are counted for: a name, or "             \
       "expr=expression (default: the virtual host's ServerName)")           \
     X(PLACE, ORIGIN, allow_origin, "PyExecAllowOrigin", "none", 0, 0,       \
-      "which origin a browser may call from: none (default), *, or one")
+      "which origin a browser may call from: none (default), *, or one")    \
+    X(PLACE, EGRESS, egress, "PyExecEgress", NULL, 0, 0,                    \
+      "where this virtual host's mod_proxy may connect: any (default), "    \
+      "public, or addresses and networks (10.1.2.0/24)")
 
 #define PYEXEC_WISH_DIRECTIVES(X)                                           \
     X(WISH, FLAG, policy, "PyExecPolicy", 1, 0, 1,                          \
@@ -194,7 +200,15 @@
       "such as python3.12 (default: the first)")                            \
     X(POOL, DIRS, site, "PyExecSitePackages", NULL, 0, 0,                   \
       "directories of modules of your own, such as the site-packages of a " \
-      "virtual environment; all in them is readable for scripts; none")
+      "virtual environment; all in them is readable for scripts; none")           \
+    X(POOL, NETWORK, network, "PyExecNetwork", "", 0, 0,                    \
+      "none (default), or proxy=address:port: the HTTP proxy that scripts "  \
+      "may reach, and nothing else; needs isolation full")                  \
+    X(POOL, COUNT, connections, "PyExecNetworkConnections", 64, 1, 100000,  \
+      "connections of a run to the proxy (default 64)")                     \
+    X(POOL, BYTES, network_bytes, "PyExecNetworkBytes", 16 * PYEXEC_MIB,    \
+      1, 1024 * PYEXEC_GIB,                                                 \
+      "bytes of a run's connections, both directions together (default 16M)")
 
 /* A socket that its owner alone may connect to, and one that all may. */
 #define PYEXEC_MODE_LEAST 0600

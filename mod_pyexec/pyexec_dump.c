@@ -6,6 +6,7 @@
 #include "pyexec_dump.h"
 
 #include "pyexec_dialect.h"
+#include "pyexec_egress.h"
 #include "pyexec_places.h"
 #include "pyexec_policy.h"
 #include "pyexec_pools.h"
@@ -58,6 +59,11 @@ static const char *show_list(apr_pool_t *pool, const char *list,
     return words[0] == '\0' ? "none" : words;
 }
 
+static const char *show_network(apr_pool_t *pool, const char *proxy)
+{
+    return proxy[0] == '\0' ? "none" : apr_pstrcat(pool, "proxy=", proxy, NULL);
+}
+
 #define SHOW_FLAG(pool, value) ((value) ? "On" : "Off")
 #define SHOW_BYTES(pool, value) show_bytes(pool, value)
 #define SHOW_MEBIBYTES(pool, value) show_bytes(pool, value)
@@ -82,6 +88,9 @@ static const char *show_list(apr_pool_t *pool, const char *list,
 #define SHOW_ENV(pool, value) show_list(pool, value, "none")
 #define SHOW_PYTHON(pool, value) show_text(value, "the default one")
 #define SHOW_DIRS(pool, value) show_list(pool, value, "none")
+#define SHOW_EGRESS(pool, value) \
+    ((value) == NULL ? "any" : pyexec_egress_words(value))
+#define SHOW_NETWORK(pool, value) show_network(pool, value)
 
 typedef struct output_t
 {

@@ -317,6 +317,13 @@ void pyexec_outcome_put_usage(pyexec_buffer_t *buffer,
     pyexec_json_name(buffer, "peak_memory_bytes");
     pyexec_json_put_number(buffer,
                            (apr_int64_t)pxw_u64(message, PXW_F_PEAK, 0));
+    if (pxw_has(message, PXW_F_CONNECTIONS)) {
+        pyexec_json_name(buffer, "network_connections");
+        pyexec_json_put_number(buffer, pxw_u32(message, PXW_F_CONNECTIONS, 0));
+        pyexec_json_name(buffer, "network_bytes");
+        pyexec_json_put_number(buffer, (apr_int64_t)pxw_u64(
+                                           message, PXW_F_NETWORK_BYTES, 0));
+    }
     pyexec_json_name(buffer, "ended_by");
     pyexec_json_put_text(buffer, pxw_outcome_name(outcome->outcome));
     if (python.size > 0) {

@@ -54,6 +54,12 @@ static void put_pool(struct pxw_writer *frame, const pyexec_pool_t *pool)
     if (pool->real_site != NULL) {
         pxw_put_str(frame, PXW_F_SITE, pool->real_site);
     }
+    if (pool->network[0] != '\0') {
+        pxw_put_str(frame, PXW_F_PROXY, pool->network);
+        pxw_put_u32(frame, PXW_F_CONNECTIONS, (uint32_t)pool->connections);
+        pxw_put_u64(frame, PXW_F_NETWORK_BYTES,
+                    (uint64_t)pool->network_bytes);
+    }
     pxw_put_close(frame, open);
 }
 

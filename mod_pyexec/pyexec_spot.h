@@ -43,6 +43,8 @@ typedef enum
     PYEXEC_KIND_ENV,
     PYEXEC_KIND_PYTHON,
     PYEXEC_KIND_DIRS,
+    PYEXEC_KIND_NETWORK,
+    PYEXEC_KIND_EGRESS,
 } pyexec_kind_e;
 
 /* Offsets are into the structure of the scope. */

@@ -4,6 +4,7 @@
  */
 #include "pyexec_value.h"
 
+#include "../sandbox-helper/wire_proxy.h"
 #include "pyexec_directives.h"
 
 #include <apr_lib.h>
@@ -88,6 +89,22 @@ int pyexec_value_is_name(const char *text)
         }
     }
     return size > 0 && size <= PXW_NAME_MAX;
+}
+
+const char *pyexec_value_network(const char *text)
+{
+    static const char proxy[] = "proxy=";
+    struct pxw_proxy ignored;
+
+    if (ap_cstr_casecmp(text, "none") == 0) {
+        return "";
+    }
+    if (ap_cstr_casecmpn(text, proxy, sizeof(proxy) - 1) != 0) {
+        return NULL;
+    }
+    text += sizeof(proxy) - 1;
+    /* As the helper reads it, which would not start otherwise. */
+    return pxw_read_proxy(text, strlen(text), &ignored) == 0 ? text : NULL;
 }
 
 int pyexec_value_is_pool(const char *name)

@@ -23,6 +23,11 @@ int pyexec_value_is_module(const char *name);
 /* 1 to PXW_NAME_MAX bytes without control characters. */
 int pyexec_value_is_name(const char *text);
 
+/* The address and port in "none" ("" then) or "proxy=192.0.2.1:3128",
+ * "proxy=[2001:db8::1]:3128"; NULL: it is neither. Numbers only: the helper
+ * resolves no names. */
+const char *pyexec_value_network(const char *text);
+
 /* The name of a <PyExecPool>. */
 int pyexec_value_is_pool(const char *name);
 

@@ -91,6 +91,30 @@ my @refused = (
      qr/line 1[67] of FILE:\nPyExecEnv: all variables together/],
     ['PyExecEnv: one word', 'PyExecEnv A', qr/takes two arguments/],
 
+    # a network
+    (map { ["PyExecNetwork: $_", "PyExecNetwork $_",
+            qr/line 1 of FILE:\nPyExecNetwork: neither none, nor proxy=ADDRESS:PORT/] }
+     qw(all proxy= proxy=127.0.0.1 proxy=127.0.0.1: proxy=127.0.0.1:0
+        proxy=127.0.0.1:65536 proxy=127.0.0.1:03128 proxy=127.0.0.1:3128x
+        proxy=localhost:3128 proxy=127.1:3128 proxy=0x7f000001:3128
+        proxy=0.0.0.0:3128 proxy=[::]:3128 proxy=::1:3128 proxy=[::1]3128
+        proxy=[::1:3128 proxy=http://127.0.0.1:3128 127.0.0.1:3128)),
+    ['PyExecNetworkConnections: 0', 'PyExecNetworkConnections 0',
+     qr/PyExecNetworkConnections: '0' is not within 1 to 100000/],
+    ['PyExecNetworkBytes: 0', 'PyExecNetworkBytes 0',
+     qr/PyExecNetworkBytes: '0' is not within 1 bytes/],
+    ['PyExecNetwork in a place', place('PyExecNetwork none'),
+     qr/PyExecNetwork not allowed in <Location>/],
+    (map { ["PyExecEgress: $_->[0]", "PyExecEgress $_->[0]", $_->[1]] } (
+        ['', qr/any, public, or addresses are missing/],
+        ['any public', qr/'any' is neither public/],
+        ['10.1', qr/'10\.1' is neither public/],
+        ['example.org', qr/'example\.org' is neither public/],
+        ['10.0.0.0/33', qr/'10\.0\.0\.0\/33' is neither public/],
+        ['10.0.0.1:80', qr/'10\.0\.0\.1:80' is neither public/])),
+    ['PyExecEgress: in a place', place('PyExecEgress public'),
+     qr/line 2 of FILE:\nPyExecEgress: connections belong to a server or virtual host/],
+
     # contexts
     ['a pool directive in a place', place('PyExecConcurrency 2'),
      qr/line 2 of FILE:\nPyExecConcurrency not allowed in <Location>/],
@@ -206,6 +230,9 @@ my @accepted = (
     ['CoreDumpDirectory', "${on}CoreDumpDirectory /tmp", qr/PYX0007: CoreDumpDirectory lets/],
     ['PyExecSocketMode', "${on}PyExecSocketMode 0666", undef],
     ['PyExecSocketOwner', "${on}PyExecSocketOwner #$>:#0", undef],
+    (map { ["PyExecNetwork $_", "PyExecNetwork $_", undef] }
+     qw(none proxy=127.0.0.1:3128 proxy=192.0.2.1:1 PROXY=[2001:db8::1]:65535)),
+    ['PyExecEgress', 'PyExecEgress public 10.1.2.3 fd00::/8', undef],
     ['nothing is switched on', "PyExecHelperProgram /nonexistent/x\n", undef],
 );
 

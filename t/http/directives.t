@@ -36,6 +36,8 @@ my %samples = (
     ENV => [['A b' => 'A=b'], ['C d' => 'C=d']],
     PYTHON => [[first => 'first'], [second => 'second']],
     DIRS => [[none => 'none'], ['/usr/share/perl5' => '/usr/share/perl5']],
+    NETWORK => [['proxy=127.0.0.1:3128' => 'proxy=127.0.0.1:3128'], [none => 'none']],
+    EGRESS => [['public 10.0.0.1' => 'public 10.0.0.1'], [any => 'any']],
 );
 # [scope, kind, name]
 my @directives = do {
@@ -138,6 +140,13 @@ sub is_inner
            "$o , $o , $o , $o , $i ", "$name: the inner value holds");
         is(nested($name, $inner->[0], $outer->[0], undef, undef) =~ s/\d+//gr,
            "$i , $o , $o , $o , $i ", "$name: ... at every depth");
+        return;
+    }
+    if ($name eq 'PyExecEgress') { # of servers and hosts, not of what is in them
+        is(nested($name, $outer->[0], undef, undef, $inner->[0]),
+           "$o 2, $o 2, $o 2, $o 2, $i 16", "$name: the inner value holds");
+        is(nested($name, undef, $inner->[0], undef, undef)
+           =~ s/^.*?, |, [^,]*$//gr, "$i 5, $i 5, $i 5", "$name: ... for all that is in it");
         return;
     }
     is(nested($name, $outer->[0], undef, $inner->[0], $inner->[0]),

@@ -22,7 +22,8 @@ my %worth = (
     FLAG => 'On', BYTES => '16M', MEBIBYTES => '4G', DURATION => 300, PERIOD => 0, COUNT => 64,
     DIALECT => 'run', ORIGIN => '*', LEVEL => 'restricted', PATH => '/bin/true', ACCOUNT => 'root',
     LIST => 'os', POOLNAME => 'shared', TENANT => 'someone-else', IMPORTS => '*', FORBID => 'none',
-    HELPER => 'spawn', OWNER => 'root', MODE => '0666', ENV => 'A b', PYTHON => 'first', DIRS => 'none', PyExecPolicy => 'Off',
+    HELPER => 'spawn', OWNER => 'root', MODE => '0666', ENV => 'A b', PYTHON => 'first', DIRS => 'none',
+    NETWORK => 'proxy=127.0.0.1:3128', EGRESS => 'any', PyExecPolicy => 'Off',
 );
 my %line = map { $_->[3] => "$_->[3] " . ($worth{ $_->[3] } // $worth{ $_->[1] } // die "kind $_->[1]") }
     @directives;

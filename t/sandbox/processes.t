@@ -282,7 +282,7 @@ sub run_it
                      %more }, port => $server->{port})->{json} || {};
 }
 
-plan tests => 4 * @cases + 2 * keys(%probes) + 12;
+plan tests => 4 * @cases + 2 * keys(%probes) + 14;
 
 for my $case (@cases) {
     my ($name, $place, $source, $end, $output) = @$case;
@@ -355,9 +355,9 @@ sub u32 { return field($_[0], 0, pack 'V', $_[1]) }
 # What a zygote answers, as type of the frame, and what it logs.
 sub warm
 {
-    my ($level, $processes) = @_;
+    my ($level, $processes, @more) = @_;
     my $frame = u32(42, 1) . field(11, 0, pack 'Q<', 64 << 20)
-        . field(60, 0, $level) . u32(48, $processes);
+        . field(60, 0, $level) . join('', u32(48, $processes), @more);
     my $program = var('helper_program') =~ s/pyexecd$/pyexec-zygote/r;
     my ($answer, $log) = ('', '');
     my $pid;
@@ -392,3 +392,6 @@ is($type, 17, 'restricted without processes: the zygote serves');
 ($type, my $log) = warm('restricted', 2);
 is($type, 0, '... with processes it does not');
 like($log, qr/PyExecProcesses/, '... and says why');
+($type, $log) = warm('restricted', 1, u32(73, 1));
+is($type, 0, '... and with a network neither');
+like($log, qr/PyExecNetwork/, '... and says why');

@@ -23,11 +23,17 @@ my @x32 = grep { $_ % 16 == 0 || $_ >= 512 } 0 .. 547;
 # return from a probe, and SIGILL or ENXIO for everybody else.
 my %probe_return = (335 => 1, 336 => 1);
 
+# Where the server is; undef: the server under test.
+my $port;
+
 my %answers = (
     EPERM => POSIX::EPERM(), ENOSYS => POSIX::ENOSYS(),
     ENOMEM => POSIX::ENOMEM());
 
 # walk_tests(place => path, variant => of the table): the whole test file.
+#   port => n      where another server is
+#   native => 1    without the entries of other architectures, which are the
+#                  same for all variants
 sub walk_tests
 {
     my (%opt) = @_;
@@ -47,10 +53,12 @@ sub walk_tests
         grep { $_->{verdict} eq 'allow' && $recipes{ $_->{name} }
                && $recipes{ $_->{name} }{end} } @cases;
 
-    plan tests => 1 + keys(%by_call) + 1 + @compat + @x32 + 2;
+    $port = $opt{port};
+    plan tests => 1 + keys(%by_call) + 1
+        + ($opt{native} ? 0 : @compat + @x32 + 2);
     is_deeply([sort keys %recipes],
         [sort keys %{ { map { $_->{name} => 1 } grep { $_->{name} ne '-' }
-                        expected($program, 'full') } }],
+                        map { expected($program, $_) } 'full', 'network' } }],
         't/data/syscalls.txt names the calls of the table and no other');
     $_->{args} = arguments($_, $recipes{ $_->{name} }) for @cases;
 
@@ -70,7 +78,7 @@ sub walk_tests
              qr/^(?:-4|0 \[(?:1|6)\])$/,
              "- ($call): the kernel's own, and nothing for a script");
     }
-    foreign($opt{place});
+    foreign($opt{place}) unless $opt{native};
     return;
 }
 
@@ -141,7 +149,7 @@ sub together
 {
     my ($place, $by_call, $cases) = @_;
     my $rows = join "\n", map { "$_->{call} $_->{args}" } @$cases;
-    my $answer = run_code($place, program() . <<"END");
+    my $answer = run_code($place, program() . <<"END", port => $port);
 for row in '''$rows'''.split('\\n'):
     call, *args = row.split()
     print(made(int(call), args))
@@ -179,7 +187,7 @@ END
 sub ending
 {
     my ($place, $entry, $call, $args) = @_;
-    my $answer = run_code($place, program() . <<"END");
+    my $answer = run_code($place, program() . <<"END", port => $port);
 signal.setitimer(signal.ITIMER_REAL, 0.5)
 print('[%s]' % $entry($call, '$args'.split()))
 END
