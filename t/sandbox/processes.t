@@ -352,12 +352,15 @@ $server->{stop}->();
 sub field { return pack 'vvV/a*', @_ }
 sub u32 { return field($_[0], 0, pack 'V', $_[1]) }
 
+my $release = request('GET', '/health')->{json}{version};
+
 # What a zygote answers, as type of the frame, and what it logs.
 sub warm
 {
     my ($level, $processes, @more) = @_;
     my $frame = u32(42, 1) . field(11, 0, pack 'Q<', 64 << 20)
-        . field(60, 0, $level) . join('', u32(48, $processes), @more);
+        . field(60, 0, $level) . join('', u32(48, $processes), @more)
+        . field(61, 0, $release);
     my $program = var('helper_program') =~ s/pyexecd$/pyexec-zygote/r;
     my ($answer, $log) = ('', '');
     my $pid;
