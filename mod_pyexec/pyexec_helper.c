@@ -346,6 +346,23 @@ static const char *open_socket(apr_pool_t *pool)
     return problem;
 }
 
+/* Purging the package removes the socket, while httpd goes on without us; when
+ * the module comes back, it has to make another one. */
+static void check_socket(void)
+{
+    struct stat status;
+
+    if (retained->listener >= 0
+        && (lstat(retained->path, &status) != 0
+            || !S_ISSOCK(status.st_mode))) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server,
+                     PYXNO(0120) "the socket '%s' has been removed: making "
+                     "another one", retained->path);
+        (void)close(retained->listener); /* nobody can reach it */
+        retained->listener = -1;
+    }
+}
+
 /* pconf goes with every restart; only the last time the socket goes too. The
  * MPM's own state cannot be asked for here any more. */
 static apr_status_t leave(void *data)
@@ -425,6 +442,7 @@ int pyexec_helper_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         }
         return OK;
     }
+    check_socket();
     if (retained->listener < 0) {
         problem = open_socket(ptemp);
     }

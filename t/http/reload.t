@@ -21,6 +21,7 @@ killed_under_load('zygote', sub { my @all = zygotes($server->{pid}); $all[0] });
 keeper_killed_with_a_queue();
 killed_before_it_began('zygote', sub { map { zygote_of($_) } @_ });
 killed_before_it_began('job', \&oldest_of_each_zygote);
+socket_removed();
 restarted_or_stopped('restart', 'HUP');
 restarted_or_stopped('stop', 'TERM');
 $server->{stop}->();
@@ -151,6 +152,21 @@ sub killed_before_it_began
     is($answer && $answer->{json}{output}, "at last\n",
        "$name killed before it began: the run is repeated")
         or diag($answer ? $answer->{body} : 'no answer');
+    return;
+}
+
+# As purging the package does, after which it may be installed again.
+sub socket_removed
+{
+    my ($path) = glob "$server->{dir}/pyexec/*.sock";
+    my $old = keeper($server->{pid});
+
+    ok($path && unlink($path), 'socket removed: it was there') or diag($path);
+    is(run_code('/execute', 'print(1)', port => $port)->{status}, 503,
+       'socket removed: 503');
+    kill 'USR1', $server->{pid};
+    ok(served_by($old), 'socket removed: another keeper after a restart');
+    ok(wait_for(\&is_well, 20), 'socket removed: another one is made');
     return;
 }
 
