@@ -73,7 +73,8 @@ def mdoc(text):
 
 
 def item(kind, name, help_text, explanation):
-    arguments = ARGUMENTS[kind].replace(' | ', ' | Ar ')
+    # A kind that says enough by its name needs no row above.
+    arguments = ARGUMENTS.get(kind, kind.lower()).replace(' | ', ' | Ar ')
     yield '.It Ic %s Ar %s' % (name, arguments)
     yield from mdoc(help_text[0].upper() + help_text[1:] + '.')
     if explanation:
