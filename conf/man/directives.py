@@ -29,7 +29,10 @@ ARGUMENTS = {
     'DIALECT': 'dialect', 'ORIGIN': 'origin', 'LEVEL': 'full | restricted',
     'PATH': 'path', 'ACCOUNT': 'user', 'LIST': 'module ...',
     'POOLNAME': 'pool', 'TENANT': 'tenant', 'IMPORTS': 'module ...',
-    'FORBID': 'call ...', 'ENV': 'name value',
+    'FORBID': 'call ...', 'ENV': 'name value', 'PYTHON': 'name',
+    'DIRS': 'directory ...', 'NETWORK': 'none | proxy=address:port',
+    'EGRESS': 'any | public | network ...', 'HELPER': 'spawn | unix:/path',
+    'OWNER': 'user[:group]', 'MODE': 'octal',
 }
 
 
@@ -50,7 +53,7 @@ def paragraphs(example):
     text, under = [], False
     for line in example.splitlines():
         # Those of a section lie in a comment inside the comment.
-        line = re.sub(r'^#(?:    (?=\S)|$)', '', line)
+        line = re.sub(r'^#(?: {4,5}(?=\S)|$)', '', line)
         directive = re.match(r'^#?(PyExec\w+)\s', line)
         if directive:
             told.setdefault(directive[1], ' '.join(text))
