@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,15 +175,56 @@ static int bind_tree(const char *path, uint64_t flags)
     return bind_at(path, path, flags);
 }
 
+/* What the new root has under a name so far. */
+static int open_inside(const char *path, uint64_t resolve)
+{
+    struct open_how how = {
+        .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | resolve,
+    };
+    CLEANUP_FD int root = open(BUILD_AT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    long fd = root < 0 ? -1L
+                       : syscall(SYS_openat2, root, path + 1, &how,
+                                 sizeof(how));
+
+    return fd < 0 ? -errno : (int)fd;
+}
+
+/* Where a part of the name is in what was mounted before, somebody may own it
+ * and put a link there, which mount(2) would follow anywhere: then nothing is
+ * mounted, and what is there already must be what was opened. 1: it is; 0: all
+ * of the name is our own to make. */
+static int look_inside(const char *path, int fd)
+{
+    CLEANUP_FD int own = open_inside(path, RESOLVE_NO_XDEV);
+    CLEANUP_FD int found = own == -EXDEV ? open_inside(path, 0) : -1;
+    struct stat is;
+    struct stat wanted;
+
+    if (own != -EXDEV) {
+        return own >= 0 || own == -ENOENT ? 0 : own;
+    }
+    if (found < 0) {
+        return found;
+    }
+    if (fstat(found, &is) != 0 || fstat(fd, &wanted) != 0) {
+        return -errno;
+    }
+    return is.st_dev == wanted.st_dev && is.st_ino == wanted.st_ino ? 1
+                                                                    : -ESTALE;
+}
+
 /* By descriptor: the path may name something else by now. */
 static int bind_site(const char *path, int fd, void *unused)
 {
     char source[64];
+    int rv = look_inside(path, fd);
 
     (void)unused;
     (void)snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
-    return bind_at(source, path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
-                                     | MOUNT_ATTR_NODEV);
+    return rv != 0 ? (rv < 0 ? rv : 0)
+                   : bind_at(source, path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+                                               | MOUNT_ATTR_NODEV);
 }
 
 static int bind_list(const struct tree *list, size_t count)
