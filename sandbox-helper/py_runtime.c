@@ -127,16 +127,23 @@ static void call_gc(const char *function)
     Py_XDECREF(gc);
 }
 
-int py_runtime_preload(const char *list, size_t size, const char *site)
+/* Of the standard library, by its name up to the first dot. */
+static bool is_standard(const char *name)
 {
-    expects_imports = size > 0;
-    if (py_uname_prepare() != 0 || py_site_add(site) != 0) {
-        PyErr_Print();
-        return -1;
-    }
-    for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
-        preload(always[i]);
-    }
+    PyObject *all = PySys_GetObject("stdlib_module_names"); /* borrowed */
+    PyObject *first = PyUnicode_DecodeUTF8(name,
+                                           (Py_ssize_t)strcspn(name, "."), NULL);
+    int found = all == NULL || first == NULL ? 0
+                                             : PySequence_Contains(all, first);
+
+    PyErr_Clear(); /* a name that is none is not there either */
+    Py_XDECREF(first);
+    return found > 0;
+}
+
+/* Those of the standard library, or the others. */
+static void preload_list(const char *list, size_t size, bool standard)
+{
     while (size > 0) {
         const char *end = memchr(list, '\n', size);
         size_t line = end == NULL ? size : (size_t)(end - list);
@@ -145,14 +152,37 @@ int py_runtime_preload(const char *list, size_t size, const char *site)
         if (line > 0 && line < sizeof(name)) {
             memcpy(name, list, line);
             name[line] = '\0';
-            preload(name);
+            if (is_standard(name) == standard) {
+                preload(name);
+            }
         }
         if (end == NULL) {
-            break;
+            return;
         }
         list = end + 1;
         size -= line + 1;
     }
+}
+
+int py_runtime_preload(const char *list, size_t size, const char *site)
+{
+    expects_imports = size > 0;
+    if (py_uname_prepare() != 0) {
+        PyErr_Print();
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
+        preload(always[i]);
+    }
+    /* The standard library looks for modules that are nowhere (org.python in
+     * copy, msvcrt in subprocess): whoever asks for its modules alone does not
+     * want to find those in a directory of PyExecSitePackages, here. */
+    preload_list(list, size, true);
+    if (py_site_add(site) != 0) {
+        PyErr_Print();
+        return -1;
+    }
+    preload_list(list, size, false);
     if (py_call_prepare() != 0) {
         PyErr_Print();
         return -1;

@@ -33,6 +33,9 @@ put("$site/pack/__init__.py", "from . import inner\n");
 put("$site/pack/inner.py", "VALUE = 42\n");
 put("$site/shlex.py", "TAKEN = 1\n");
 put("$site/requests.py", "TAKEN = 1\n");
+# What modules of the standard library look for on other systems.
+put("$site/org/__init__.py", "import sys; sys.org_was_executed = 1\n");
+put("$site/msvcrt.py", "import sys; sys.org_was_executed = 1\nraise ImportError\n");
 put("$site/evil.pth", "import sys; sys.pth_was_executed = 1\n$top/more\n");
 put("$site/sitecustomize.py", "import sys; sys.site_was_executed = 1\n");
 put("$site/usercustomize.py", "import sys; sys.site_was_executed = 1\n");
@@ -72,7 +75,8 @@ my $server = own_server("PyExecSitePackages $dirs\n"
     . pool('full', '')
     . pool('none', 'PyExecSitePackages none')
     . pool('loaded', 'PyExecPreload ours requests')
-    . join('', map { place("/$_", $_, 'PyExecPolicy Off') } qw(full none loaded))
+    . pool('standard', 'PyExecPreload copy subprocess')
+    . join('', map { place("/$_", $_, 'PyExecPolicy Off') } qw(full none loaded standard))
     . ($home ? pool('home', "PyExecSitePackages \"$home/modules\"")
              . place('/home', 'home', 'PyExecPolicy Off') : '')
     . place('/strict', 'full', '')
@@ -144,7 +148,7 @@ chmod 0700, "$top/closed" or die;
 chmod as_root() ? 0700 : 0000, "$top/closed" or die;
 END { chmod 0700, "$top/closed" if $top }
 
-plan tests => 2 * @seen + @refused + 16;
+plan tests => 2 * @seen + @refused + 17;
 
 for my $where (qw(full low)) {
     for my $case (@seen) {
@@ -174,6 +178,9 @@ like(said('none', "open('$site/ours.py')"), qr/FileNotFoundError|PermissionError
 is(said('loaded', "import sys\nprint('ours' in sys.modules, "
         . "hasattr(sys.modules.get('requests'), 'TAKEN'))\n"
         . "import ours, requests"), "True True\n", 'they can be preloaded');
+is(said('standard', "import sys\nprint({'copy', 'subprocess'} <= set(sys.modules), "
+        . "hasattr(sys, 'org_was_executed'))\nimport copy, subprocess"), "True False\n",
+   'nothing is loaded with modules of the standard library');
 like(post_json('/strict', { code => 'import ours' }, port => $server->{port})
          ->{body}, qr/ours/, 'what may be imported is the policy\'s business');
 is(post_json('/strict', { code => 'import ours' }, port => $server->{port})
