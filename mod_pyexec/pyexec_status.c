@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Health and the section of mod_status: both ask the helper and pass on what
- * it says. Health is 200 when every pool can serve runs and 503 when not. Runs
+ * it says. Health is 200 when every pool that it tells of can serve runs and 503
+ * when not: nobody's pool can make a node look ill to somebody else. Runs
  * in a worker thread; starts nothing. Names came over the wire: they have no
  * control characters, and are escaped for the page they go to.
  */
@@ -87,6 +88,26 @@ static void put_load(request_rec *r, pyexec_buffer_t *body,
     pyexec_json_put_number(body, queued);
 }
 
+/* A lazy one may never be asked, and then says nothing. Where none is told it is
+ * the helper's word for all. */
+static int is_well(request_rec *r, const struct pxw_message *status)
+{
+    struct pxw_message pool;
+    apr_size_t at = 0;
+    int told = 0;
+
+    while (pyexec_query_next_pool(status, &at, &pool)) {
+        if (is_ours(r, &pool)) {
+            told = 1;
+            if (pxw_u32(&pool, PXW_F_READY, 0) != 1
+                && pxw_u32(&pool, PXW_F_LAZY, 0) == 0) {
+                return 0;
+            }
+        }
+    }
+    return told || pxw_u32(status, PXW_F_READY, 0) == 1;
+}
+
 static void put_pools(request_rec *r, pyexec_buffer_t *body,
                       const struct pxw_message *status)
 {
@@ -136,7 +157,9 @@ static int tell(request_rec *r, const struct pxw_message *status,
         put_field(body, "cgroup", status, PXW_F_CGROUP);
         put_field(body, "python", status, PXW_F_PYTHON);
         put_load(r, body, status);
-        put_field(body, "detail", status, PXW_F_TEXT);
+        if (problem != NULL) {
+            put_field(body, "detail", status, PXW_F_TEXT);
+        }
         put_pools(r, body, status);
     }
     pyexec_json_close(body);
@@ -163,7 +186,7 @@ static int ask(request_rec *r)
                       pyexec_client_end_text(end));
         return tell(r, NULL, "The service that runs code does not answer.");
     }
-    if (pxw_u32(&status, PXW_F_READY, 0) != 1) {
+    if (!is_well(r, &status)) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
                       PYXNO(0212) "not healthy: the helper has a pool that "
                       "cannot serve runs");

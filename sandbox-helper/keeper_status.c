@@ -35,6 +35,7 @@ static void put_pool(struct pxw_writer *answer, const struct keeper_pool *pool)
     pxw_put_u32(answer, PXW_F_BRANCHES,
                 (uint32_t)keeper_branches_count_up(pool));
     pxw_put_u64(answer, PXW_F_RUNS, pool->metrics.answered);
+    pxw_put_u32(answer, PXW_F_LAZY, pool->conf->lazy);
     pxw_put_close(answer, open);
 }
 

@@ -193,7 +193,7 @@ static const struct rule pool_is_rule = {
     .max_body = SMALL,
     .must = { PXW_F_POOL, PXW_F_READY, PXW_F_LEVEL, PXW_F_RUNNING,
               PXW_F_QUEUED, PXW_F_BRANCHES, PXW_F_RUNS },
-    .may = { PXW_F_PYTHON },
+    .may = { PXW_F_PYTHON, PXW_F_LAZY },
 };
 
 static uint16_t get16(const uint8_t *at)

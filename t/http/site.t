@@ -69,6 +69,12 @@ sub place
 END
 }
 
+sub health
+{
+    return "<Location /health-$_[0]>\nSetHandler pyexec-health\nPyExecEngine On\n"
+        . "PyExecPool $_[0]\n</Location>\n";
+}
+
 sub pool { return "<PyExecPool $_[0]>\nPyExecPreload none\n$_[1]\n</PyExecPool>\n" }
 
 my $server = own_server("PyExecSitePackages $dirs\n"
@@ -79,6 +85,7 @@ my $server = own_server("PyExecSitePackages $dirs\n"
     . join('', map { place("/$_", $_, 'PyExecPolicy Off') } qw(full none loaded standard))
     . ($home ? pool('home', "PyExecSitePackages \"$home/modules\"")
              . place('/home', 'home', 'PyExecPolicy Off') : '')
+    . join('', map { health($_) } qw(full none))
     . place('/strict', 'full', '')
     . place('/allowed', 'full', 'PyExecImports +ours'));
 END { $server->{stop}->() if $server }
@@ -148,7 +155,7 @@ chmod 0700, "$top/closed" or die;
 chmod as_root() ? 0700 : 0000, "$top/closed" or die;
 END { chmod 0700, "$top/closed" if $top }
 
-plan tests => 2 * @seen + @refused + 17;
+plan tests => 2 * @seen + @refused + 19;
 
 for my $where (qw(full low)) {
     for my $case (@seen) {
@@ -207,6 +214,10 @@ for my $at ($server, $low) {
     is(post_json("/$pool", { code => 'import ours' }, port => $at->{port})
            ->{status}, 503, '... and nothing runs');
 }
+is(request('GET', '/health-full', port => $server->{port})->{status}, 503,
+   'its health says so');
+is(request('GET', '/health-none', port => $server->{port})->{status}, 200,
+   '... and that of a pool without the directory does not');
 unlink "$top/venv/lib" or die;
 rename "$top/venv/lib.old", "$top/venv/lib" or die;
 
