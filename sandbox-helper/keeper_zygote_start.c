@@ -81,7 +81,10 @@ start_or_die(int program, const struct ends *ends, pid_t keeper_pid)
     static char *const arguments[] = { "pyexec-zygote", NULL };
     /* Scripts see it: nothing of the server's own environment. One thread for
      * libraries, or fork would not be safe. The last is for the loader, and is
-     * taken out again by the zygote. */
+     * taken out again by the zygote. It holds for all that is loaded later,
+     * too, as Python asks for anyway (RTLD_NOW): only a script that sets
+     * RTLD_LAZY with sys.setdlopenflags(), or a library that loads others so,
+     * meets an error for a function that is nowhere. */
     static char *const environment[] = {
         "PATH=/usr/bin:/bin",     "HOME=/sandbox",
         "LANG=C.UTF-8",           "OMP_NUM_THREADS=1",
