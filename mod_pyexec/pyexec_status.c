@@ -27,6 +27,8 @@ APLOG_USE_MODULE(pyexec);
 
 /* Balancers ask every few seconds and take no answer for a no. */
 #define DEADLINE_MS 2000
+/* What stands for a level on the wire before there is one. */
+#define NO_LEVEL "unknown"
 /* The page has more to show than us. */
 #define SECTION_DEADLINE_MS 100
 
@@ -88,14 +90,27 @@ static void put_load(request_rec *r, pyexec_buffer_t *body,
     pyexec_json_put_number(body, queued);
 }
 
-/* A lazy one may never be asked, and then says nothing. Where none is told it is
- * the helper's word for all. */
+/* No pool has reached any level: whether this machine can run code at all is
+ * not known, or known not to be so. */
+static int was_none_up(const struct pxw_message *status)
+{
+    const struct pxw_field *level = &status->field[PXW_F_LEVEL];
+
+    return level->size == strlen(NO_LEVEL)
+           && memcmp(level->data, NO_LEVEL, level->size) == 0;
+}
+
+/* A lazy one may never be asked, and then says nothing. Where none is told, or
+ * the others cannot be of any better health, it is the helper's word for all. */
 static int is_well(request_rec *r, const struct pxw_message *status)
 {
     struct pxw_message pool;
     apr_size_t at = 0;
     int told = 0;
 
+    if (was_none_up(status)) {
+        return pxw_u32(status, PXW_F_READY, 0) == 1;
+    }
     while (pyexec_query_next_pool(status, &at, &pool)) {
         if (is_ours(r, &pool)) {
             told = 1;

@@ -141,6 +141,8 @@ sub test_nothing
     like($health->{json}{detail}, qr/PyExecIsolation demands was not reached/,
          "$name: health tells why");
     is($health->{json}{isolation}, 'unknown', "$name: health claims no level");
+    $health = request('GET', '/health', port => $port, host => 'other.example');
+    is($health->{status}, 503, "$name: so does that of a pool that nobody asked");
     is($answer->{status}, 503, "$name: a run is refused");
     like($answer->{json}{error}, qr/sandbox cannot be set up/,
          "$name: for a clear reason");
@@ -268,7 +270,11 @@ sub test_server
     my $level = $demanded eq 'full' ? $case->{full}
               : $case->{full} || $case->{restricted};
     my $server = own_server("PyExecIsolation $demanded\nPyExecConcurrency 2\n"
-                            . 'PyExecMemory 1024',
+                            . "PyExecMemory 1024\n"
+                            # Whose pool waits for its first run.
+                            . ($level ? '' : join '', map {
+                                "<VirtualHost *>\nServerName $_.example\n</VirtualHost>\n"
+                            } qw(one other)),
                             hide => [split ' ', $case->{hide}],
                             health => $level ? 200 : 503);
 
