@@ -15,6 +15,7 @@
 #include "envcheck_zygote.h"
 #include "fdio.h"
 #include "helper_pythons.h"
+#include "jail_ns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 /* The same on every architecture. */
@@ -152,8 +154,16 @@ static int probe_mount(void)
 
 static int probe_others(void)
 {
-    return enter_user_namespace(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS
-                                | CLONE_NEWCGROUP);
+    struct utsname names;
+    int error = enter_user_namespace(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS
+                                     | CLONE_NEWCGROUP);
+
+    if (error == 0 && uname(&names) == 0
+        && strcmp(names.nodename, JAIL_HOST_NAME) != 0
+        && sethostname(JAIL_HOST_NAME, strlen(JAIL_HOST_NAME)) != 0) {
+        error = errno;
+    }
+    return error;
 }
 
 static int probe_pid(void)
@@ -249,7 +259,9 @@ static void tell_inner_namespaces(void)
     (void)tell_probe("net, ipc, uts, cgroup", probe_others, VERDICT_NO,
                      "user.max_net_namespaces, user.max_ipc_namespaces,"
                      " user.max_uts_namespaces and"
-                     " user.max_cgroup_namespaces must be above 0");
+                     " user.max_cgroup_namespaces must be above 0; or a"
+                     " seccomp profile forbids to set the host's name (then:"
+                     " --hostname=" JAIL_HOST_NAME " of the container)");
     (void)tell_probe("PID namespaces", probe_pid, VERDICT_NO,
                      "user.max_pid_namespaces must be above 0");
 }

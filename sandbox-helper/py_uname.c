@@ -13,8 +13,8 @@
 
 #include "py_uname.h"
 
-/* The one that jail_ns.c gives where there is a namespace. */
-#define HOST_NAME "sandbox"
+#include "jail_ns.h"
+
 #define NODE_INDEX 1
 
 static PyObject *answer; /* a uname_result, for the life of the process */
@@ -39,7 +39,7 @@ static PyObject *without_name(PyObject *known)
 
     if (fields != NULL
         && PyList_SetItem(fields, NODE_INDEX,
-                          PyUnicode_FromString(HOST_NAME)) == 0) {
+                          PyUnicode_FromString(JAIL_HOST_NAME)) == 0) {
         made = PyObject_CallOneArg((PyObject *)Py_TYPE(known), fields);
     }
     Py_XDECREF(fields);

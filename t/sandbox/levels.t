@@ -22,6 +22,10 @@ my @cases = (
     { hide => 'userns-limit', no => [@names], restricted => 'restricted',
       remedy => qr/user\.max_user_namespaces = \d/,
       log => qr/PYX0450: .*user, mount.*user\.max_\*.*No space left/ },
+    # podman's default profile
+    { hide => 'hostname', no => [$names[2]], restricted => 'restricted',
+      remedy => qr/seccomp profile forbids to set the host's name/,
+      log => qr/PYX0450: .*set host and domain name.*--hostname/ },
     { hide => 'mount', no => [$names[1]], restricted => 'restricted',
       remedy => qr/AppArmor needs `mount,` and `userns,`/,
       log => qr/PYX0450: .*root file system \(does AppArmor/ },
@@ -74,15 +78,18 @@ my ($abi) = $whole->{text} =~ /^Landlock +yes +ABI (\d+)/m;
 
 # ---- pyexecd --check ----
 
+# What --check says with these features hidden; a list in front of them is what
+# all of it is run under.
 sub check
 {
-    my (@hidden) = @_;
+    my ($under, @hidden) = ref $_[0] ? @_ : ([], @_);
     my @command = (var('helper_program'), '--check');
     my $text;
 
     push @command, '--user=' . join ':', (getpwnam 'daemon')[2, 3]
         if as_root();
     unshift @command, var('t_dir') . '/tools/hide', @hidden, '--' if @hidden;
+    unshift @command, @$under;
     # Without the pidfd calls it might wait for ever for what it cannot end.
     my $pid = open my $out, '-|';
     die "fork: $!" unless defined $pid;
@@ -110,6 +117,20 @@ sub test_check
         or diag($found->{text});
     is_deeply(\@no, $case->{no}, "$name: --check says NO to it alone");
     like($found->{text}, $case->{remedy} || qr/^/, "$name: what to change");
+    return;
+}
+
+# A container under podman's default profile, by its name.
+sub test_named
+{
+    my ($name, $domain, $status) = @_;
+    my $found = check(['unshare', '--uts', 'sh', '-ec',
+        "echo $name >/proc/sys/kernel/hostname; "
+        . "echo $domain >/proc/sys/kernel/domainname; exec \"\$@\"", 'sh'],
+        'hostname');
+
+    is($found->{status}, $status, "hostname: the host is $name.$domain already")
+        or diag($found->{text});
     return;
 }
 
@@ -334,6 +355,12 @@ SKIP: {
         unless may_look();
     skip "this kernel has Landlock ABI $abi only", 3 if $abi < 6;
     test_hide();
+}
+SKIP: {
+    skip 'only root may name a host', 3 unless as_root();
+    test_named('sandbox', '', 0);
+    test_named('sandbox', 'corp.example', 1);
+    test_named('sandbox1', '', 1);
 }
 for my $case (@cases) {
     my ($older) = $case->{hide} =~ /abi=(\d+)/;

@@ -52,6 +52,9 @@ static const struct
     { "userns", SCMP_SYS(unshare), EPERM, HAS(0, CLONE_NEWUSER) },
     { "userns", SCMP_SYS(clone), EPERM, HAS(0, CLONE_NEWUSER) },
     { "userns", SCMP_SYS(clone3), ENOSYS, ALWAYS },
+    /* podman's default profile gives namespaces and mounts, but no name */
+    { "hostname", SCMP_SYS(sethostname), EPERM, ALWAYS },
+    { "hostname", SCMP_SYS(setdomainname), EPERM, ALWAYS },
     /* user.max_user_namespaces is 0 */
     { "userns-limit", SCMP_SYS(unshare), ENOSPC, HAS(0, CLONE_NEWUSER) },
     /* AppArmor gives the namespace and no rights in it */
