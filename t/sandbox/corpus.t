@@ -63,9 +63,9 @@ sub level
 is(level(var('port')), 'full', 'the server under test is at level full');
 replay('full', var('port'), $_) for @{$policies{full}};
 
-# Where there are no user namespaces.
+# As in a container under Docker's default profile.
 my $server = own_server("PyExecIsolation restricted\nPyExecConcurrency 4",
-                        hide => ['userns']);
+                        hide => ['container']);
 is(level($server->{port}), 'restricted', 'another one is at level restricted');
 replay('restricted', $server->{port}, $_) for @{$policies{restricted}};
 $server->{stop}->();

@@ -22,7 +22,7 @@ my @cases = (
     { hide => 'userns-limit', no => [@names], restricted => 'restricted',
       remedy => qr/user\.max_user_namespaces = \d/,
       log => qr/PYX0450: .*user, mount.*user\.max_\*.*No space left/ },
-    # podman's default profile
+    # podman's default profile; that of Docker is the last case
     { hide => 'hostname', no => [$names[2]], restricted => 'restricted',
       remedy => qr/seccomp profile forbids to set the host's name/,
       log => qr/PYX0450: .*set host and domain name.*--hostname/ },
@@ -65,6 +65,10 @@ my @cases = (
     { hide => 'userns landlock-abi=4', no => [@names], probes => 1,
       restricted => 'restricted',
       log => qr/PYX0450: .*user, mount/ },
+    { hide => 'container', no => [@names], probes => 1,
+      restricted => 'restricted',
+      remedy => qr/in a container also its seccomp profile/,
+      log => qr/PYX0450: .*user, mount.*a container's seccomp profile/ },
 );
 # What without namespaces is not a run's own: the limit counts all processes of
 # the user, so it is a higher one; test_threads() shows that it holds.

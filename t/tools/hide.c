@@ -33,12 +33,21 @@
 #define CLONE_PIDFD_BIT 0x1000u
 #define LANDLOCK_VERSION 1u
 
+/* The kinds of namespaces, which clone(2) and unshare(2) are asked for. */
+#define EACH_NAMESPACE(X) \
+    X(CLONE_NEWUSER) X(CLONE_NEWNS) X(CLONE_NEWPID) X(CLONE_NEWNET) \
+    X(CLONE_NEWIPC) X(CLONE_NEWUTS) X(CLONE_NEWCGROUP)
+
 #define ALWAYS { .arg = 0, .op = SCMP_CMP_MASKED_EQ }
 #define HAS(number, bits) \
     { .arg = (number), .op = SCMP_CMP_MASKED_EQ, .datum_a = (bits), \
       .datum_b = (bits) }
 #define IS(number, value) \
     { .arg = (number), .op = SCMP_CMP_EQ, .datum_a = (value) }
+
+#define CONTAINER(call) { "container", SCMP_SYS(call), EPERM, ALWAYS },
+#define CONTAINER_CLONE(kind) \
+    { "container", SCMP_SYS(clone), EPERM, HAS(0, kind) },
 
 /* What is answered to which call. The error 0 claims that it was done. */
 static const struct
@@ -52,6 +61,19 @@ static const struct
     { "userns", SCMP_SYS(unshare), EPERM, HAS(0, CLONE_NEWUSER) },
     { "userns", SCMP_SYS(clone), EPERM, HAS(0, CLONE_NEWUSER) },
     { "userns", SCMP_SYS(clone3), ENOSYS, ALWAYS },
+    /* Docker's default profile, for a container without capabilities; of what
+     * it refuses, all that is about other processes or a way into the kernel */
+    EACH_NAMESPACE(CONTAINER_CLONE)
+    { "container", SCMP_SYS(clone3), ENOSYS, ALWAYS },
+    CONTAINER(unshare) CONTAINER(setns) CONTAINER(mount) CONTAINER(umount2)
+    CONTAINER(pivot_root) CONTAINER(chroot) CONTAINER(mount_setattr)
+    CONTAINER(move_mount) CONTAINER(open_tree) CONTAINER(fsopen)
+    CONTAINER(sethostname) CONTAINER(setdomainname) CONTAINER(pidfd_getfd)
+    CONTAINER(kcmp) CONTAINER(process_madvise) CONTAINER(keyctl)
+    CONTAINER(add_key) CONTAINER(request_key) CONTAINER(bpf)
+    CONTAINER(perf_event_open) CONTAINER(userfaultfd)
+    CONTAINER(io_uring_setup) CONTAINER(open_by_handle_at)
+    CONTAINER(set_mempolicy) CONTAINER(mbind) CONTAINER(syslog)
     /* podman's default profile gives namespaces and mounts, but no name */
     { "hostname", SCMP_SYS(sethostname), EPERM, ALWAYS },
     { "hostname", SCMP_SYS(setdomainname), EPERM, ALWAYS },
