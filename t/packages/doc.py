@@ -13,7 +13,7 @@ import sys
 
 from machine import wait_for
 
-SYSTEMS = ('source', 'packages')
+SYSTEMS = ('source', 'packages', 'container')
 # Blocks after which httpd has restarted gracefully.
 GRACEFUL = re.compile(r'reload|graceful|apt-get \w+ -y .*pyexec')
 CHAIN = 5
@@ -33,7 +33,8 @@ class Block:
         if (self.language, self.kind) not in (
                 ('sh', 'run'), ('sh', 'elsewhere'), ('text', 'output'),
                 ('text', 'picture'),
-                ('apache', 'file'), ('ini', 'file'), ('apache', 'in'),
+                ('apache', 'file'), ('ini', 'file'), ('yaml', 'file'),
+                ('apache', 'in'),
                 ('sh', 'in')):
             raise Mistake('%s: a block "%s" that nobody runs' % (self, info))
         if (self.kind in ('elsewhere', 'file', 'in')) != bool(self.value):
