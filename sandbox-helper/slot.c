@@ -150,6 +150,7 @@ struct maker
  * those that are there. */
 struct made
 {
+    int error; /* 0 or a negative errno: then there is nothing else */
     pid_t init;
     bool channel;
     bool listener;
@@ -217,11 +218,11 @@ static int make(const struct maker *maker, struct slot *ret_slot)
     return make_init(maker, ret_slot);
 }
 
-/* Without an init in it: the request failed. Returns false when the zygote is
- * gone. */
-static bool hand_over(struct slot *slot)
+/* `error`: what came of the request. Returns false when the zygote is gone. */
+static bool hand_over(int error, struct slot *slot)
 {
-    struct made made = { .init = slot->init, .channel = slot->channel >= 0,
+    struct made made = { .error = error, .init = slot->init,
+                         .channel = slot->channel >= 0,
                          .listener = slot->listener >= 0 };
     int fds[MADE_FDS] = { slot->pidfd };
     size_t count = slot->pidfd >= 0 ? 1 : 0;
@@ -266,8 +267,7 @@ static void __attribute__((noreturn)) run_maker(int channel, bool accounts,
         if (fdio_receive(CHANNEL_FD, &request, 1, NULL, 0, &got) != 1) {
             _exit(0); /* the zygote is gone */
         }
-        (void)make(&maker, &slot); /* without a pidfd it failed */
-        if (!hand_over(&slot)) {
+        if (!hand_over(make(&maker, &slot), &slot)) {
             _exit(0);
         }
     }
@@ -314,7 +314,8 @@ int slot_make(int maker, struct slot *ret_slot)
         return (int)got;
     }
     if (got != sizeof(made) || count == 0) {
-        return -EAGAIN;
+        /* The maker's own words, unless it has gone away. */
+        return got == sizeof(made) && made.error < 0 ? made.error : -EAGAIN;
     }
     *ret_slot = (struct slot){ .pidfd = fds[0], .init = made.init };
     ret_slot->channel = made.channel ? fds[at++] : -1;

@@ -117,6 +117,19 @@ static int limit_tasks(uint32_t slots)
     return 0;
 }
 
+/* What the first slot fails at, and where to look. */
+static const char *step_of_slots(const struct jail *jail, int error)
+{
+    if (jail->network && error == -EAFNOSUPPORT) {
+        return "make a socket of IPv4 for a pool with PyExecNetwork (has a"
+               " service RestrictAddressFamilies= without AF_INET?)";
+    }
+    return jail->network
+               ? "make PID and network namespaces (is"
+                 " user.max_pid_namespaces or user.max_net_namespaces 0?)"
+               : "make PID namespaces (is user.max_pid_namespaces 0?)";
+}
+
 int zygote_jobs_prepare(uint32_t slots, const struct jail *jail,
                         const char **ret_step)
 {
@@ -141,13 +154,8 @@ int zygote_jobs_prepare(uint32_t slots, const struct jail *jail,
                 " CONFIG_SECCOMP_FILTER?)";
     rv = job_seccomp_compile(jail);
     if (rv == 0) {
-        *ret_step = jail->network
-                        ? "make PID and network namespaces (is"
-                          " user.max_pid_namespaces or"
-                          " user.max_net_namespaces 0?)"
-                        : "make PID namespaces (is user.max_pid_namespaces"
-                          " 0?)";
         rv = make_slots(slots);
+        *ret_step = step_of_slots(jail, rv);
     }
     if (rv == 0 && jail->level < JAIL_FULL) {
         *ret_step = "count this user's processes (is its RLIMIT_NPROC used"

@@ -427,6 +427,13 @@ like(error_log($server),
      qr/PYX0392: pool .* "PyExecNetwork proxy=127\.0\.0\.1:$proxy->{port}" needs it/,
      '... and it is told why');
 $server->{stop}->();
+$server = own_server($place, hide => ['inet'], health => 503);
+is(run_code('/policy-off/execute', 'print(1)', port => $server->{port})->{status},
+   503, 'no sockets of IPv4, as in a service that is confined: nothing runs');
+like(error_log($server),
+     qr/PYX0450: .*PyExecNetwork.*RestrictAddressFamilies=.*Address family not supported/,
+     '... and the line says which setting');
+$server->{stop}->();
 SKIP: {
     skip 'this kernel has no rules for ports to hide', 2 if ($abi // 0) < 4;
     $server = own_server($place, hide => ['landlock-abi=2']);

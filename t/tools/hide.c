@@ -82,6 +82,9 @@ static const struct
     /* AppArmor gives the namespace and no rights in it */
     { "mount", SCMP_SYS(mount), EACCES, ALWAYS },
     { "netns", SCMP_SYS(unshare), ENOSPC, HAS(0, CLONE_NEWNET) },
+    /* RestrictAddressFamilies=AF_UNIX of systemd */
+    { "inet", SCMP_SYS(socket), EAFNOSUPPORT, IS(0, AF_INET) },
+    { "inet", SCMP_SYS(socket), EAFNOSUPPORT, IS(0, AF_INET6) },
     { "pidns", SCMP_SYS(clone), ENOSPC, HAS(0, CLONE_NEWPID) },
     { "pidns", SCMP_SYS(unshare), ENOSPC, HAS(0, CLONE_NEWPID) },
     { "landlock", SCMP_SYS(landlock_create_ruleset), ENOSYS, ALWAYS },
