@@ -352,9 +352,14 @@ REASONS = {
 }
 
 
-def check_service(_):
+# What pyexecd --check says of a pool with PyExecNetwork, in the unit and opened.
+NETWORK_REACHED = 'with PyExecNetwork: reached and tested'
+NETWORK_REFUSED = 'PYX0450: .*RestrictAddressFamilies=.*Address family not supp'
+
+
+def check_service(pages):
     """The unit's confinement leaves the sandbox whole; the lines that it lacks
-    would not."""
+    would not. It is closed for networks until the page's lines open it."""
     with prepared('packages') as machine:
         put_packages(machine)
         machine.run('apt-get install -y ./pyexecd_*.deb')
@@ -365,6 +370,16 @@ def check_service(_):
         done = check_under(machine, lines)
         told(done.returncode == 0 and not re.search('ns_last_pid +no', done.stdout),
              'as the unit is, all is there', done.stdout + done.stderr)
+        told(NETWORK_REACHED not in done.stdout
+             and re.search(NETWORK_REFUSED, done.stdout),
+             'no network in it, and it says why', done.stdout)
+        opened, = (block.text.splitlines()[1:]
+                   for block in pages['network.md'].blocks
+                   if block.value.endswith('/network.conf'))
+        done = check_under(machine, lines + [one for one in opened
+                                             if one[0] != '#'])
+        told(done.returncode == 0 and NETWORK_REACHED in done.stdout,
+             "a network with the page's lines", done.stdout + done.stderr)
         for line, said in REASONS.items():
             name = line.partition('=')[0] + '='
             other = [line if one.startswith(name) else one for one in lines]
