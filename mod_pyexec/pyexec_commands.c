@@ -216,8 +216,22 @@ static const char *set_tenant(cmd_parms *cmd, void *place, const char *text)
     return NULL;
 }
 
-static const char *set_list(cmd_parms *cmd, void *place, int argc,
-                            char *const argv[])
+/* What the elements of a list have to be, and how long all may be together. */
+typedef struct list_rule_t
+{
+    int (*is_good)(const char *text);
+    const char *missing;
+    const char *wanted;
+    size_t most_bytes;
+} list_rule_t;
+
+static int is_directory(const char *text)
+{
+    return text[0] == '/' && pyexec_value_is_name(text);
+}
+
+static const char *set_some(cmd_parms *cmd, void *place, int argc,
+                            char *const argv[], const list_rule_t *rule)
 {
     pyexec_spot_t spot;
     const char *problem = pyexec_spot_find(cmd, place, &spot);
@@ -227,53 +241,49 @@ static const char *set_list(cmd_parms *cmd, void *place, int argc,
         return problem;
     }
     if (argc == 0) {
-        return tell(cmd, "names are missing");
+        return tell(cmd, rule->missing);
     }
     if (argc > 1 || ap_cstr_casecmp(argv[0], "none") != 0) {
         for (int i = 0; i < argc; i++) {
-            if (!pyexec_value_is_module(argv[i])) {
-                return apr_psprintf(cmd->pool, "%s: '%s' is not the name of a "
-                                    "module", cmd->cmd->name, argv[i]);
+            if (!rule->is_good(argv[i])) {
+                return apr_psprintf(cmd->pool, "%s: '%s' is not the %s",
+                                    cmd->cmd->name, argv[i], rule->wanted);
             }
             list = apr_pstrcat(cmd->pool, list, i > 0 ? "\n" : "", argv[i],
                                NULL);
         }
     }
-    if (strlen(list) > PXW_LIST_MAX) {
-        return apr_psprintf(cmd->pool, "%s: more than %u bytes of names",
-                            cmd->cmd->name, PXW_LIST_MAX);
+    if (strlen(list) > rule->most_bytes) {
+        return apr_psprintf(cmd->pool, "%s: more than %" APR_SIZE_T_FMT
+                            " bytes of names", cmd->cmd->name,
+                            rule->most_bytes);
     }
     *(const char **)spot.field = list;
     return NULL;
 }
 
-/* Whether they are there, and may be, is checked with all the rest. */
+static const char *set_list(cmd_parms *cmd, void *place, int argc,
+                            char *const argv[])
+{
+    static const list_rule_t rule = {
+        pyexec_value_is_module, "names are missing", "name of a module",
+        PXW_LIST_MAX,
+    };
+
+    return set_some(cmd, place, argc, argv, &rule);
+}
+
+/* Whether they are there, and may be, and how long their real names are is
+ * checked with all the rest. */
 static const char *set_dirs(cmd_parms *cmd, void *place, int argc,
                             char *const argv[])
 {
-    pyexec_spot_t spot;
-    const char *problem = pyexec_spot_find(cmd, place, &spot);
-    const char *list = "";
+    static const list_rule_t rule = {
+        is_directory, "directories are missing", "absolute path of a directory",
+        SIZE_MAX,
+    };
 
-    if (problem != NULL) {
-        return problem;
-    }
-    if (argc == 0) {
-        return tell(cmd, "directories are missing");
-    }
-    if (argc > 1 || ap_cstr_casecmp(argv[0], "none") != 0) {
-        for (int i = 0; i < argc; i++) {
-            if (argv[i][0] != '/' || !pyexec_value_is_name(argv[i])) {
-                return apr_psprintf(cmd->pool, "%s: '%s' is not the absolute "
-                                    "path of a directory", cmd->cmd->name,
-                                    argv[i]);
-            }
-            list = apr_pstrcat(cmd->pool, list, i > 0 ? "\n" : "", argv[i],
-                               NULL);
-        }
-    }
-    *(const char **)spot.field = list;
-    return NULL;
+    return set_some(cmd, place, argc, argv, &rule);
 }
 
 static const char *set_imports(cmd_parms *cmd, void *place, int argc,
