@@ -148,9 +148,18 @@ void service_keepers_end(struct service *service)
     }
 }
 
+/* One that was told to end before it had come to listen to that is ended by
+ * the signal itself. It had no run, then. */
+static bool ended_as_told(const struct service_keeper *slot, int status)
+{
+    return slot->draining
+           && (WIFEXITED(status) ? WEXITSTATUS(status) == 0
+                                 : WTERMSIG(status) == SIGTERM);
+}
+
 static void log_death(const struct service_keeper *slot, int status)
 {
-    if (slot->draining && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    if (ended_as_told(slot, status)) {
         log_line(LOG_LEVEL_INFO, 513,
                  "keeper %d has finished its last runs and left",
                  (int)slot->pid);
