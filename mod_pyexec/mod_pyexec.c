@@ -47,6 +47,8 @@ static void register_hooks(apr_pool_t *pool)
                            APR_HOOK_MIDDLE);
     ap_hook_pre_connection(pyexec_egress_pre_connection, NULL, NULL,
                            APR_HOOK_FIRST);
+    /* Before mod_proxy's, which is among the first. */
+    ap_hook_handler(pyexec_egress_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(pyexec_handler_run, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(pyexec_status_health, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(pyexec_metrics_run, NULL, NULL, APR_HOOK_MIDDLE);

@@ -16,6 +16,7 @@
 #include <http_connection.h>
 #include <http_core.h>
 #include <http_log.h>
+#include <httpd.h>
 #include <string.h>
 
 APLOG_USE_MODULE(pyexec);
@@ -118,5 +119,39 @@ int pyexec_egress_pre_connection(conn_rec *c, void *socket)
                  PYXNO(0218) "a connection of mod_proxy to %pI was refused: it "
                  "is none of \"PyExecEgress %s\"", remote,
                  place->egress->words);
+    return HTTP_FORBIDDEN;
+}
+
+/* Whether mod_proxy makes a connection of httpd's for it, which the hook above
+ * sees: FastCGI, SCGI and AJP use a bare socket. What is not known to is not
+ * among these. */
+static int is_looked_at(const char *filename)
+{
+    static const char *const schemes[] = {
+        "proxy:http://", "proxy:https://", "proxy:ws://", "proxy:wss://",
+    };
+
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (ap_cstr_casecmpn(filename, schemes[i], strlen(schemes[i])) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int pyexec_egress_handler(request_rec *r)
+{
+    const pyexec_place_t *place =
+        ap_get_module_config(r->server->lookup_defaults, &pyexec_module);
+
+    if (place->egress == NULL || place->egress->listed == NULL
+        || r->proxyreq != PROXYREQ_PROXY || r->method_number == M_CONNECT
+        || (r->filename != NULL && is_looked_at(r->filename))) {
+        return DECLINED;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                  PYXNO(0219) "a request to mod_proxy was refused: of its "
+                  "scheme \"PyExecEgress %s\" would see no address",
+                  place->egress->words);
     return HTTP_FORBIDDEN;
 }

@@ -25,4 +25,8 @@ const char *pyexec_egress_words(const pyexec_egress_t *egress);
  * anything is sent. */
 int pyexec_egress_pre_connection(conn_rec *c, void *socket);
 
+/* The hook, before mod_proxy's: refuses what a client asks of a forward proxy
+ * by a scheme whose connections the other hook would not see. */
+int pyexec_egress_handler(request_rec *r);
+
 #endif
