@@ -3,24 +3,32 @@
  * Makes the network of one job; see the header. Runs in the slot maker.
  *
  * There is no route and no interface but lo, and a job can neither bind nor
- * listen: what it connects to is the listener, or nobody. The kernel's memory
- * behind its sockets counts against no limit of the job's, so it is bounded
- * here: by buffers of a fixed size on our side, and by an MTU that keeps the
- * first flight of a connection small on the other: what nobody reads of one takes
- * 230 KB so, and with the 64 KiB that lo has it would be 3.8 MB.
+ * listen: what it connects to is the listener, nobody, or itself: who tries one
+ * port for long enough gets that very port for his own end. Landlock's rules for
+ * ports forbid that, where the kernel has them. The kernel's memory behind
+ * the sockets counts against no limit of the job's, so it is bounded here:
+ *   - buffers of a fixed size on our side;
+ *   - an MTU that keeps the first flight of a connection small on the other:
+ *     what nobody reads of one takes 230 KB so, and with the 64 KiB that lo has
+ *     it would be 3.8 MB;
+ *   - least sizes for what TCP makes of buffers in this namespace: a connection
+ *     to itself would grow to 30 MB.
  */
 #include "jail_net.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "cleanup.h"
+#include "job_landlock.h"
 #include "wire.h"
 
 #define LOOPBACK "lo"
@@ -61,7 +69,26 @@ static int set_buffers(int fd)
                : 0;
 }
 
-int jail_net_make(void)
+/* Each has the least, the first and the greatest size of a buffer. */
+static int set_tcp(int settings)
+{
+    static const char *const files[] = { "net/ipv4/tcp_rmem",
+                                         "net/ipv4/tcp_wmem" };
+    static const char sizes[] = "4096 16384 32768";
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        /* Of the namespace that the caller is in now. */
+        CLEANUP_FD int fd = openat(settings, files[i], O_WRONLY | O_CLOEXEC);
+
+        /* The kernel takes such a line as a whole or not at all. */
+        if (fd < 0 || write(fd, sizes, sizeof(sizes) - 1) < 0) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+int jail_net_make(int settings)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET,
@@ -81,6 +108,11 @@ int jail_net_make(void)
     rv = bring_up(fd);
     if (rv == 0) {
         rv = set_buffers(fd);
+    }
+    if (rv == 0) {
+        rv = set_tcp(settings);
+        /* Read-only in some containers: then Landlock has to do it alone. */
+        rv = rv != 0 && job_landlock_knows_ports() ? 0 : rv;
     }
     if (rv != 0) {
         return rv;

@@ -9,9 +9,9 @@
 
 /* In the slot maker, with CAP_SYS_ADMIN and CAP_NET_ADMIN in its user
  * namespace: moves the caller into such a namespace, which lives as long as
- * anybody is in it or holds a socket of it. Returns the listener, at
- * 127.0.0.1:PXW_PROXY_PORT (close-on-exec, does not block, the caller's), or a
- * negative errno. */
-int jail_net_make(void);
+ * anybody is in it or holds a socket of it. `settings` is /proc/sys, as a
+ * directory, or -1. Returns the listener, at 127.0.0.1:PXW_PROXY_PORT
+ * (close-on-exec, does not block, the caller's), or a negative errno. */
+int jail_net_make(int settings);
 
 #endif

@@ -178,8 +178,8 @@ static int add_grants(int ruleset, const struct jail *jail,
 }
 
 /* Of addresses Landlock knows nothing: that only the listener is there is the
- * network namespace's matter. So it is without harm that an older kernel (before
- * ABI 4) has no rules for ports, and lets a job try the others. */
+ * network namespace's matter. On an older kernel (before ABI 4), which has no
+ * rules for ports, a job may try the others: see jail_net.c. */
 static int add_network(int ruleset, uint64_t handled_net)
 {
     static const struct net_port rule = { .allowed_access = NET_CONNECT_TCP,
@@ -192,10 +192,25 @@ static int add_network(int ruleset, uint64_t handled_net)
                : -errno;
 }
 
-int job_landlock_build(const struct jail *jail, const char **ret_step)
+/* The kernel's ABI, as far as the table goes; below 1: it has no Landlock. */
+static long known_abi(void)
 {
     const long known = (long)(sizeof(abis) / sizeof(abis[0]));
     long abi = syscall(CALL_CREATE_RULESET, NULL, 0, CREATE_RULESET_VERSION);
+
+    return abi > known ? known : abi;
+}
+
+bool job_landlock_knows_ports(void)
+{
+    long abi = known_abi();
+
+    return abi >= 1 && abis[abi - 1].net != 0;
+}
+
+int job_landlock_build(const struct jail *jail, const char **ret_step)
+{
+    long abi = known_abi();
     CLEANUP_FD int ruleset = -1;
     struct ruleset_attr attr;
     int rv;
@@ -204,9 +219,6 @@ int job_landlock_build(const struct jail *jail, const char **ret_step)
                 " landlock in its lsm= list?)";
     if (abi < 1) {
         return abi < 0 ? -errno : -ENOSYS;
-    }
-    if (abi > known) {
-        abi = known;
     }
     attr = (struct ruleset_attr){
         .handled_access_fs = abis[abi - 1].fs,

@@ -10,11 +10,16 @@
 
 #include "jail_trees.h"
 
+#include <stdbool.h>
+
 /* In the zygote, inside the private root if the level has one: builds the
  * ruleset. Returns its descriptor (close-on-exec, the caller's) or a negative
  * errno with *ret_step naming what failed; -ENOSYS or -EOPNOTSUPP: this kernel
  * has no Landlock. */
 int job_landlock_build(const struct jail *jail, const char **ret_step);
+
+/* Whether this kernel has rules for TCP ports (since ABI 4). */
+bool job_landlock_knows_ports(void);
 
 /* In the job: restricts the calling thread for good. no_new_privs must be
  * set. Returns 0 or a negative errno. */

@@ -42,6 +42,8 @@
 /* Where maker and init keep their end of a channel: the only descriptor that
  * either has, but for the init's signalfd. */
 #define CHANNEL_FD 0
+/* The maker's: /proc/sys, where slots have a network. */
+#define SETTINGS_FD 1
 #define SIGNAL_FD 1
 
 /* Signals from inside stay blocked or, as from outside SIGKILL alone would be,
@@ -210,7 +212,7 @@ static int make_init(const struct maker *maker, struct slot *ret_slot)
 static int make(const struct maker *maker, struct slot *ret_slot)
 {
     if (maker->network) {
-        ret_slot->listener = jail_net_make();
+        ret_slot->listener = jail_net_make(SETTINGS_FD);
         if (ret_slot->listener < 0) {
             return ret_slot->listener;
         }
@@ -241,8 +243,23 @@ static bool hand_over(int error, struct slot *slot)
     return rv == 0;
 }
 
+/* What the maker needs, side by side; nothing else stays open. */
+static int keep(int channel, int settings)
+{
+    if (dup2(channel, CHANNEL_FD) != CHANNEL_FD) {
+        return -errno;
+    }
+    if (settings < 0) {
+        return close_range(CHANNEL_FD + 1, ~0u, 0) == 0 ? 0 : -errno;
+    }
+    return dup2(settings, SETTINGS_FD) != SETTINGS_FD
+                   || close_range(SETTINGS_FD + 1, ~0u, 0) != 0
+               ? -errno
+               : 0;
+}
+
 static void __attribute__((noreturn)) run_maker(int channel, bool accounts,
-                                                bool network)
+                                                bool network, int settings)
 {
     struct maker maker = { .accounts = accounts, .network = network };
     sigset_t all;
@@ -253,8 +270,7 @@ static void __attribute__((noreturn)) run_maker(int channel, bool accounts,
         || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0
         || sigprocmask(SIG_SETMASK, &all, NULL) != 0
         || signal(SIGCHLD, SIG_IGN) == SIG_ERR
-        || dup2(channel, CHANNEL_FD) != CHANNEL_FD
-        || close_range(CHANNEL_FD + 1, ~0u, 0) != 0
+        || keep(channel, network ? settings : -1) != 0
         || pipe(maker.alive) != 0
         || job_caps_reduce(network ? SYS_ADMIN | NET_ADMIN : SYS_ADMIN) != 0) {
         _exit(1);
@@ -273,7 +289,7 @@ static void __attribute__((noreturn)) run_maker(int channel, bool accounts,
     }
 }
 
-int slot_maker_start(bool accounts, bool network)
+int slot_maker_start(bool accounts, bool network, int settings)
 {
     int ends[2];
     pid_t pid;
@@ -290,7 +306,7 @@ int slot_maker_start(bool accounts, bool network)
         return -error;
     }
     if (pid == 0) {
-        run_maker(ends[1], accounts, network);
+        run_maker(ends[1], accounts, network, settings);
     }
     (void)close(ends[1]);
     return ends[0];

@@ -32,10 +32,10 @@ struct slot_account
  * copies no interpreter). With `accounts` the inits reap what is orphaned in
  * their namespaces themselves, and can be told to clear them. With `network`
  * (which takes CAP_NET_ADMIN) each slot has a network namespace as well: see
- * jail_net.h. Returns its
+ * jail_net.h, also for `settings`. Returns its
  * channel (close-on-exec, the caller's) or a negative errno. The maker ends
  * with the channel or the zygote. */
-int slot_maker_start(bool accounts, bool network);
+int slot_maker_start(bool accounts, bool network, int settings);
 
 /* In the zygote: a new slot. 0 or a negative errno. Blocks for one fork. */
 int slot_make(int maker, struct slot *ret_slot);

@@ -54,12 +54,13 @@ static struct
     int self;      /* pidfd of this process, for the jobs */
     int statm;     /* /proc/self/statm */
     int last_pid;  /* /proc/sys/kernel/ns_last_pid; -1: not to be had */
+    int settings;  /* /proc/sys; the same */
     struct zygote_job *jobs;
     uint32_t count;
     struct jail jail;
     uint32_t tasks; /* RLIMIT_NPROC of jobs; 0: each run has its own */
 } table = { .maker = -1, .landlock = -1, .self = -1, .statm = -1,
-            .last_pid = -1 };
+            .last_pid = -1, .settings = -1 };
 
 int zygote_jobs_open(void)
 {
@@ -70,6 +71,7 @@ int zygote_jobs_open(void)
     /* Absent without CONFIG_CHECKPOINT_RESTORE: then no slot is used twice. */
     table.last_pid = open("/proc/sys/kernel/ns_last_pid",
                           O_WRONLY | O_CLOEXEC);
+    table.settings = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
     table.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
     return table.self < 0 ? -errno : 0;
 }
@@ -124,6 +126,10 @@ static const char *step_of_slots(const struct jail *jail, int error)
         return "make a socket of IPv4 for a pool with PyExecNetwork (has a"
                " service RestrictAddressFamilies= without AF_INET?)";
     }
+    if (jail->network && (error == -EROFS || error == -EBADF)) {
+        return "bound the memory of sockets for a pool with PyExecNetwork (can"
+               " /proc/sys be written to? Not needed from Linux 6.7 on)";
+    }
     return jail->network
                ? "make PID and network namespaces (is"
                  " user.max_pid_namespaces or user.max_net_namespaces 0?)"
@@ -138,7 +144,8 @@ int zygote_jobs_prepare(uint32_t slots, const struct jail *jail,
     table.jail = *jail;
     if (jail->level == JAIL_FULL) {
         *ret_step = "start the slot maker";
-        table.maker = slot_maker_start(jail->processes, jail->network);
+        table.maker = slot_maker_start(jail->processes, jail->network,
+                                       table.settings);
         rv = table.maker < 0 ? table.maker
                              /* What else we have is the maker's alone. */
                              : job_caps_reduce(1ull << CAP_SYS_ADMIN);
@@ -146,6 +153,7 @@ int zygote_jobs_prepare(uint32_t slots, const struct jail *jail,
             return rv;
         }
     }
+    cleanup_fd(&table.settings);
     table.landlock = job_landlock_build(jail, ret_step);
     if (table.landlock < 0) {
         return table.landlock;

@@ -435,7 +435,7 @@ like(error_log($server),
      '... and the line says which setting');
 $server->{stop}->();
 SKIP: {
-    skip 'this kernel has no rules for ports to hide', 2 if ($abi // 0) < 4;
+    skip 'this kernel has no rules for ports to hide', 3 if ($abi // 0) < 4;
     $server = own_server($place, hide => ['landlock-abi=2']);
     @port = (port => $server->{port});
     $answer = run_code('/policy-off/execute', $prelude . <<"END", @port);
@@ -445,6 +445,34 @@ END
     is($answer->{output}, "5 ECONNREFUSED ECONNREFUSED\n",
        'Landlock without rules for ports: the namespace holds by itself');
     like(error_log($server), qr/PYX0364/, '... and the zygote serves');
+    # The kernel gives this connection both its ends: nothing of ours bounds it.
+    $answer = run_code('/policy-off/execute', <<'END', @port);
+import socket, time
+end = time.monotonic() + 4
+while time.monotonic() < end:
+    own = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        own.connect(('127.0.0.1', 40000))
+        break
+    except OSError:
+        own.close()
+else:
+    raise SystemExit('never met itself')
+full = time.monotonic() + 0.2
+while time.monotonic() < full:
+    own.send(bytes(4096))
+    own.recv(1 << 20)
+own.setblocking(False)
+sent = 0
+try:
+    while sent < 1 << 24:
+        sent += own.send(bytes(1 << 16))
+except BlockingIOError:
+    pass
+print('less than 256 KiB' if sent < 1 << 18 else sent)
+END
+    is($answer->{output}, "less than 256 KiB\n", '... and what a connection to itself holds is bounded')
+        or diag(json_text($answer));
     $server->{stop}->();
 }
 proxy_stop($proxy);
