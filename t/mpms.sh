@@ -23,7 +23,8 @@ make_root()
     for entry in .libs pyexecd pyexec-zygote; do
         ln -s "../../../$entry" "$1/$entry" || return
     done
-    for entry in lib data corpus probe soak htdocs openapi.py tools unit upgrade; do
+    for entry in lib data corpus probe soak htdocs openapi.py python tools unit \
+        upgrade; do
         ln -s "../../../$entry" "$1/t/$entry" || return
     done
     cp -Rp t/TEST t/base.conf t/http t/sandbox t/cluster "$1/t/" \

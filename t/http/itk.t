@@ -26,7 +26,7 @@ sub itk_server
 {
     my ($directives, $health) = @_;
     my $others = slurp(var('httpd_conf'))
-        =~ s{<IfModule !mpm_event_module>.*?</IfModule>\n}{}sr;
+        =~ s{<IfModule !mpm_\w+_module>.*?</IfModule>\n}{}sr;
     my @host = map { PyExec::Test::free_port() } 1;
     my $server = own_server(<<"END", modules => <<"MODULES", health => $health);
 $directives

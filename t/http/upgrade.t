@@ -36,7 +36,7 @@ $port = $server->{port};
 everything_at_once('other');
 everything_at_once('this');
 half('the module', \&graceful, ['module'], ['keeper', 'zygote']);
-half('the helper', sub { kill 'KILL', keeper($server->{pid}) }, ['keeper', 'zygote'],
+half('the helper', sub { kill 'KILL', a_keeper() }, ['keeper', 'zygote'],
      ['module']);
 zygote_alone();
 zygote_of_another_release();
@@ -55,6 +55,15 @@ sub install
         rename "$file.new", $file or die "$file: $!";
     }
     return;
+}
+
+# The next one may be about to be started.
+sub a_keeper
+{
+    my $pid;
+
+    wait_for(sub { $pid = keeper($server->{pid}) }, 20);
+    return $pid // die 'no keeper';
 }
 
 sub graceful
@@ -128,8 +137,8 @@ sub everything_at_once
     is_well("$name: runs are served");
     print $late $rest;
     is_clear_503(raw_answer($late, 20), "$name: asked by a child of the old one");
-    like(log_since($mark), qr/PYX0330: .*another version of the protocol/,
-         '... which the log tells');
+    ok(wait_for(sub { log_since($mark) =~ /PYX0330: .*another version of the protocol/ }, 10),
+       '... which the log tells') or diag(log_since($mark));
     $answer = raw_answer($long, 20);
     is($answer && $answer->{json}{output}, "survived\n", "$name: the long run survives");
     return;

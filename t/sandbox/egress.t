@@ -211,6 +211,9 @@ print(problem(lambda: (peers[20].sendall(b'x'), peers[20].recv(1))))
 for peer in peers[:16]: peer.close()
 peers[20].settimeout(20)
 print(peers[20].recv(1))
+for peer in peers[16:20] + peers[21:]:
+    peer.sendall(b'x')
+    peer.recv(1)
 END
 is($answer->{output}, "16\nNone\nb'x'\n",
    '16 at a time; others wait for their turn');
