@@ -12,6 +12,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +58,24 @@ static int bind_at(int fd, const struct sockaddr_un *address, mode_t mode)
     return error;
 }
 
+/* Who may write to the directory could put something else in the socket's
+ * place before root gives it away: what is given is what was looked at. */
+static int give_away(const char *path, uid_t owner, struct stat *ret_status)
+{
+    CLEANUP_FD int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, ret_status) != 0) {
+        return -errno;
+    }
+    if (!S_ISSOCK(ret_status->st_mode)) {
+        return -ENOTSOCK;
+    }
+    return owner != (uid_t)-1
+                   && fchownat(fd, "", owner, (gid_t)-1, AT_EMPTY_PATH) != 0
+               ? -errno
+               : 0;
+}
+
 int service_listen(const char *path, mode_t mode, uid_t owner,
                    struct service_socket *ret_made)
 {
@@ -69,12 +88,14 @@ int service_listen(const char *path, mode_t mode, uid_t owner,
     if (error == 0) {
         error = bind_at(fd, &address, mode);
     }
-    if (error == 0
-        && (lstat(path, &status) != 0
-            || (owner != (uid_t)-1 && lchown(path, owner, (gid_t)-1) != 0)
-            || listen(fd, BACKLOG) != 0)) {
-        error = -errno;
-        (void)unlink(path); /* it was born here */
+    if (error == 0) {
+        error = give_away(path, owner, &status);
+        if (error == 0 && listen(fd, BACKLOG) != 0) {
+            error = -errno;
+        }
+        if (error != 0) {
+            (void)unlink(path); /* it was born here */
+        }
     }
     if (error != 0) {
         log_line(LOG_LEVEL_ERROR, 504, "cannot listen at \"%s\": %s", path,
