@@ -270,7 +270,30 @@ enum pxw_tag
     PXW_F_GENERATION = 76, /* u64: which reading of httpd's configuration this
                            * is; the very same frame again changes nothing */
 
-    PXW_TAGS = 77
+    /* scripts behind links */
+    PXW_F_LINK = 77,      /* u32: of a pool: 1: runs may be links; of a run: 1:
+                           * SOURCE is the address that the script is at */
+    PXW_F_LINK_MS = 78,   /* u32: how long fetching may take; of a pool */
+    PXW_F_LINK_BYTES = 79, /* u32: how large the script may be; of a pool */
+
+    /* packages that clients install */
+    PXW_F_ENVIRONMENT = 80, /* list of one absolute path: the directory that
+                           * has a pool's generations of packages
+                           * (keeper_environment.h); in WARM: the generation
+                           * to load from, or to begin with; absent: none */
+    PXW_F_INSTALL_BYTES = 81, /* u64: of a pool: runs of it install packages
+                           * and nothing else, and this is how large all that
+                           * is installed may be together; in WARM the same */
+    PXW_F_INDEX = 82,     /* text: address of the package index; of a pool
+                           * with INSTALL_BYTES, and in its WARM */
+    PXW_F_SOURCES = 83,   /* u32: 1: what has no wheel is built; the same */
+    PXW_F_INSTALL = 84,   /* list: `install` or `uninstall`, then names of
+                           * packages, with versions or without (PEP 508); of
+                           * a run, whose SOURCE is then empty */
+    PXW_F_OPEN = 85,      /* u32: of a run: 1: what is installed may be
+                           * imported on top of IMPORTS */
+
+    PXW_TAGS = 86
 };
 
 /* PXW_F_FORBID: what the source check and the run-time hooks refuse. */
@@ -319,6 +342,7 @@ enum pxw_reason
     PXW_REASON_SYNTAX = 2,
     PXW_REASON_LIMIT = 3,  /* too deep or too large to be checked */
     PXW_REASON_MISSING = 4, /* the function to call is not in the source */
+    PXW_REASON_LINK = 5,   /* the script could not be fetched */
 };
 
 /* Why nobody serves (PXW_F_REASON of UNSERVED). */
