@@ -9,13 +9,12 @@
  * and stderr beside a result, are not told. Below an error stderr is told.
  */
 #include "pyexec_form.h"
+#include "pyexec_links.h"
 #include "pyexec_optional.h"
 #include "pyexec_outcome.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <string.h>
-#include <strings.h>
 
 /* What this contract calls dangerous: foreign code and memory, and other
  * programs. It is an early and clear answer to an honest mistake; what holds
@@ -123,30 +122,6 @@ static const char *choose(apr_pool_t *pool, const pyexec_json_t *request,
     return found;
 }
 
-/* An address and nothing else. */
-static int is_link(pyexec_text_t source)
-{
-    apr_size_t words = 0;
-    apr_size_t start = 0;
-
-    while (start < source.size && apr_isspace(source.bytes[start])) {
-        start++;
-    }
-    for (apr_size_t i = start; i < source.size; i++) {
-        if (!apr_isspace(source.bytes[i])
-            && (i == start || apr_isspace(source.bytes[i - 1]))) {
-            words++;
-        }
-    }
-    source.bytes += start;
-    source.size -= start;
-    return words == 1
-           && ((source.size > 7
-                && strncasecmp(source.bytes, "http://", 7) == 0)
-               || (source.size > 8
-                   && strncasecmp(source.bytes, "https://", 8) == 0));
-}
-
 static const char *read_request(apr_pool_t *pool, const pyexec_json_t *request,
                                 pyexec_job_t *job)
 {
@@ -162,6 +137,9 @@ static const char *read_request(apr_pool_t *pool, const pyexec_json_t *request,
     }
     if (problem == NULL) {
         problem = pyexec_json_get_text(pool, request, source, &job->source);
+    }
+    if (problem == NULL && strcmp(source, "file") != 0) {
+        job->is_link = pyexec_links_is_one(&job->source);
     }
     if (problem == NULL) {
         problem = pyexec_optional_read(pool, request,
@@ -191,11 +169,6 @@ static pyexec_decode_e decode(apr_pool_t *pool, const pyexec_json_t *request,
     if (problem != NULL) {
         *ret_problem = problem;
         return PYEXEC_INVALID;
-    }
-    if (is_link(job->source)) {
-        *ret_problem = "Running scripts from links is not enabled here; send "
-                       "the script itself.";
-        return PYEXEC_FORBIDDEN;
     }
     job->asked.call = pyexec_optional_calls(job) ? PXW_CALL_TEXT
                                                  : PXW_CALL_NONE;

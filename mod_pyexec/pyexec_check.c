@@ -8,6 +8,7 @@
 
 #include "pyexec_config.h"
 #include "pyexec_helper.h"
+#include "pyexec_links.h"
 #include "pyexec_places.h"
 #include "pyexec_policy.h"
 #include "pyexec_pools.h"
@@ -398,6 +399,18 @@ static void check_site(apr_pool_t *pconf, const pyexec_pool_t *pool, int index,
     pyexec_pools_set_site(index, real);
 }
 
+static void check_links(const pyexec_pool_t *pool, looks_t *looks)
+{
+    const char *problem = pyexec_links_mistake(pool);
+
+    if (problem != NULL && is_news(looks, pool->from.links)) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0,
+                     looks->main_server, PYXNO(0230) "%s: PyExecLinks: in pool "
+                     "\"%s\" %s", pool->from.links, pool->name, problem);
+        looks->bad = 1;
+    }
+}
+
 static int are_pools_bad(server_rec *s, const pyexec_global_t *global,
                          apr_pool_t *pconf, apr_pool_t *ptemp)
 {
@@ -418,6 +431,7 @@ static int are_pools_bad(server_rec *s, const pyexec_global_t *global,
             check_python(pools[i], global->helper_program, &looks);
         }
         check_site(pconf, pools[i], i, &reader, &looks);
+        check_links(pools[i], &looks);
     }
     return looks.bad;
 }

@@ -40,6 +40,7 @@ typedef struct pyexec_job_t
 {
     pyexec_asked_t asked;
     pyexec_text_t source;       /* UTF-8 without NUL */
+    int is_link;                /* `source` is the address that it is at */
     pyexec_text_t input;        /* stdin; may hold NUL */
     const pyexec_text_t *args;  /* without NUL */
     apr_size_t arg_count;

@@ -208,7 +208,17 @@
       "connections of a run to the proxy (default 64)")                     \
     X(POOL, BYTES, network_bytes, "PyExecNetworkBytes", 16 * PYEXEC_MIB,    \
       1, 1024 * PYEXEC_GIB,                                                 \
-      "bytes of a run's connections, both directions together (default 16M)")
+      "bytes of a run's connections, both directions together (default 16M)") \
+    X(POOL, FLAG, links, "PyExecLinks", 0, 0, 1,                            \
+      "On: a script may be a link (dialect run), which the run fetches by "  \
+      "PyExecNetwork; Off (default): 403")                                  \
+    X(POOL, DURATION, link_ms, "PyExecLinkTimeout", 3000,                   \
+      100, PYEXEC_WALL_CEILING_MS,                                          \
+      "how long fetching a script may take (default 3s), at most three "     \
+      "quarters of the run's time")                                         \
+    X(POOL, BYTES, link_bytes, "PyExecLinkBytes", PYEXEC_MIB,               \
+      1, PYEXEC_BODY_MOST_BYTES,                                            \
+      "bytes of a script behind a link (default 1M)")
 
 /* A socket that its owner alone may connect to, and one that all may. */
 #define PYEXEC_MODE_LEAST 0600

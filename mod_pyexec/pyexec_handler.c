@@ -29,6 +29,7 @@
 #include "pyexec_config.h"
 #include "pyexec_dialect.h"
 #include "pyexec_form.h"
+#include "pyexec_links.h"
 #include "pyexec_notes.h"
 #include "pyexec_policy.h"
 #include "pyexec_pools.h"
@@ -217,6 +218,9 @@ static void put_text(struct pxw_writer *frame, enum pxw_tag tag,
 static void put_job(struct pxw_writer *frame, const pyexec_job_t *job)
 {
     put_text(frame, PXW_F_SOURCE, job->source);
+    if (job->is_link) {
+        pxw_put_u32(frame, PXW_F_LINK, 1);
+    }
     put_text(frame, PXW_F_STDIN, job->input);
     for (apr_size_t i = 0; i < job->arg_count; i++) {
         put_text(frame, PXW_F_ARG, job->args[i]);
@@ -288,6 +292,9 @@ static int read_into(task_t *task, apr_pool_t *pool)
     problem = parse(task, pool, body, &request);
     if (problem == NULL) {
         decoded = job.asked.dialect->decode(pool, request, &job, &problem);
+    }
+    if (decoded == PYEXEC_DECODED) {
+        decoded = pyexec_links_permit(task->pool, &job, &problem);
     }
     if (decoded != PYEXEC_DECODED) {
         log_rejection(task, decoded == PYEXEC_FORBIDDEN ? HTTP_FORBIDDEN

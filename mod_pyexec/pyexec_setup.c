@@ -60,6 +60,11 @@ static void put_pool(struct pxw_writer *frame, const pyexec_pool_t *pool)
         pxw_put_u64(frame, PXW_F_NETWORK_BYTES,
                     (uint64_t)pool->network_bytes);
     }
+    if (pool->links) {
+        pxw_put_u32(frame, PXW_F_LINK, 1);
+        pxw_put_u32(frame, PXW_F_LINK_MS, (uint32_t)pool->link_ms);
+        pxw_put_u32(frame, PXW_F_LINK_BYTES, (uint32_t)pool->link_bytes);
+    }
     pxw_put_close(frame, open);
 }
 

@@ -232,7 +232,16 @@ static int read_network(const struct pxw_message *message,
     const struct pxw_field *proxy = &message->field[PXW_F_PROXY];
 
     if (proxy->data == NULL) {
-        return 0;
+        /* But for scripts that are to be fetched. */
+        return pxw_u32(message, PXW_F_LINK, 0) == 0 ? 0 : -ERANGE;
+    }
+    if (pxw_u32(message, PXW_F_LINK, 0) != 0) {
+        pool->link_ms = pxw_u32(message, PXW_F_LINK_MS, 0);
+        pool->link_bytes = pxw_u32(message, PXW_F_LINK_BYTES, 0);
+        if (!in_range(pool->link_ms, 1, MAX_RUN_MS)
+            || !in_range(pool->link_bytes, 1, PXW_BLOB_MAX)) {
+            return -ERANGE;
+        }
     }
     pool->connections = pxw_u32(message, PXW_F_CONNECTIONS, 0);
     pool->network_bytes = pxw_u64(message, PXW_F_NETWORK_BYTES, 0);

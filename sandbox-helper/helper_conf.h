@@ -41,6 +41,8 @@ struct pool_conf
     struct pxw_proxy proxy;     /* the one address that runs may reach */
     uint32_t connections;          /* to it, of each run */
     uint64_t network_bytes;        /* of both directions; the same */
+    uint32_t link_ms;              /* to fetch a script; 0: none is */
+    uint32_t link_bytes;           /* of such a script, at most */
     uint32_t recycle_runs;         /* 0: never for this reason */
     uint32_t recycle_ms;           /* the same */
     uint32_t idle_ms;              /* the same */

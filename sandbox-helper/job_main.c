@@ -30,6 +30,7 @@
 #include "py_examine.h"
 #include "py_hints.h"
 #include "py_hooks.h"
+#include "py_link.h"
 #include "py_run.h"
 #include "py_runtime.h"
 #include "slot.h"
@@ -315,6 +316,26 @@ static char *copy_source(const struct pxw_message *run)
     return source;
 }
 
+/* The text that is checked and run: the request's, or what its link leads to. */
+static char *take_source(const struct pxw_message *run)
+{
+    static struct py_refusal refusal;
+    char *source;
+    int rv;
+
+    if (pxw_u32(run, PXW_F_LINK, 0) == 0) {
+        return copy_source(run);
+    }
+    rv = py_link_fetch(run, report, &source, &refusal);
+    if (rv != 0) {
+        fail_or_die("fetch the script", rv, JOB_EXIT_RUN);
+    }
+    if (source == NULL) {
+        refuse(&refusal);
+    }
+    return source;
+}
+
 static struct py_policy policy_of(const struct pxw_message *run)
 {
     return (struct py_policy){
@@ -354,7 +375,7 @@ static void __attribute__((noreturn)) run_or_die(const struct job_start *start)
     move_report_or_die();
     apply_limits_or_die(start, &run);
     policy = policy_of(&run);
-    if (!py_examine(&run, copy_source(&run), &policy, &script, &refusal)) {
+    if (!py_examine(&run, take_source(&run), &policy, &script, &refusal)) {
         refuse(&refusal);
     }
     if ((policy.forbid & PXW_FORBID_AT_RUN_TIME) != 0

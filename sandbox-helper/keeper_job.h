@@ -128,8 +128,9 @@ struct keeper_jobs
     unsigned refill_delay_ms;
 };
 
-/* Nothing of the script has run: of a job that is gone, its report read to the
- * end. Our own code says STARTED before it begins. */
+/* Nothing of the script has run, nor was anything fetched for it: of a job that
+ * is gone, its report read to the end. Our own code says STARTED before it
+ * begins. */
 bool keeper_job_is_unbegun(const struct keeper_job *job);
 
 /* What became of the run, by what the keeper saw and did. */

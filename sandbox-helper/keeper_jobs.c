@@ -353,7 +353,8 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
         keeper_cpu_settle(job, &whole);
         outcome = keeper_job_end(job, &whole, &answer);
         run->job = NULL;
-        if (outcome == PXW_LOST && keeper_run_again(run)) {
+        if (outcome == PXW_LOST && keeper_job_is_unbegun(job)
+            && keeper_run_again(run)) {
             run = NULL;
         }
     }

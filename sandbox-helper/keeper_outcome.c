@@ -69,10 +69,17 @@ static bool kernel_ended_memory(const struct keeper_job *job,
            && keeper_cgroup_memory_spent(job->leaf);
 }
 
-bool keeper_job_is_unbegun(const struct keeper_job *job)
+/* Before it was STARTED. */
+static bool ran_nothing(const struct keeper_job *job)
 {
     return job->state == JOB_RUNNING && !job->report.started
            && job->report.phase == REPORT_READY;
+}
+
+/* Who fetches a script has asked somebody, perhaps, whose answer is for once. */
+bool keeper_job_is_unbegun(const struct keeper_job *job)
+{
+    return ran_nothing(job) && job->relay.connections == 0;
 }
 
 enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
@@ -109,7 +116,7 @@ enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
     }
     if (!report->started) {
         /* Not by us: the out-of-memory killer, or an administrator. */
-        return keeper_job_is_unbegun(job) && WIFSIGNALED(status)
+        return ran_nothing(job) && WIFSIGNALED(status)
                        && WTERMSIG(status) == SIGKILL
                    ? PXW_LOST
                    : PXW_BROKEN;

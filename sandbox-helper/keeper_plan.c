@@ -372,6 +372,11 @@ uint32_t keeper_plan_look(const struct keeper_plan *plan,
     return groups;
 }
 
+uint32_t keeper_plan_anything(const struct keeper_plan *plan)
+{
+    return plan->branches[plan->eager].groups; /* `all`, or what is all */
+}
+
 unsigned keeper_plan_distance(const struct keeper_plan *plan, size_t branch,
                               uint32_t groups)
 {

@@ -52,6 +52,11 @@ void keeper_plan_free(struct keeper_plan *plan);
 uint32_t keeper_plan_look(const struct keeper_plan *plan,
                           const uint8_t *source, size_t size);
 
+/* The same of a source that is not there yet: all that there is. Forking a
+ * zygote with more than the run needs costs it a millisecond, loading a module
+ * that is not there a hundred. */
+uint32_t keeper_plan_anything(const struct keeper_plan *plan);
+
 /* How well a branch suits a run that seems to want `groups`: the lower the
  * better, different for each branch. */
 unsigned keeper_plan_distance(const struct keeper_plan *plan, size_t branch,

@@ -182,6 +182,11 @@ static bool is_tenant_full(const struct keeper_pool *pool,
            && tenant->length >= slots + conf->tenant_queue;
 }
 
+static bool is_link(const struct keeper_run *run)
+{
+    return pxw_u32(&run->message, PXW_F_LINK, 0) != 0;
+}
+
 static bool start_waiting(struct keeper_run *run,
                           void (*wait)(struct keeper_tenants *tenants,
                                        struct keeper_run *run))
@@ -195,7 +200,10 @@ static bool start_waiting(struct keeper_run *run,
         || evtimer_add(&run->timeout, &patience) != 0) {
         return false;
     }
-    run->groups = keeper_plan_look(&pool->plan, source->data, source->size);
+    run->groups = is_link(run)
+                      ? keeper_plan_anything(&pool->plan)
+                      : keeper_plan_look(&pool->plan, source->data,
+                                         source->size);
     wait(&pool->queue.tenants, run);
     pool->queue.length++;
     run->queued = true;
@@ -220,6 +228,11 @@ void keeper_queue_admit(struct keeper_run *run)
     run->admitted_us = fdio_now_us();
     if (keeper_zygotes_hopeless(pool)) {
         keeper_run_finish(run, PXW_NO_SANDBOX, KEEPER_NO_SANDBOX);
+        return;
+    }
+    if (is_link(run) && pool->conf->link_ms == 0) {
+        /* As with a pool that is not there: a restart has taken it away. */
+        keeper_run_finish(run, PXW_LOST, "the pool runs no links");
         return;
     }
     run->tenant = keeper_tenants_get(tenants, name->data, name->size);

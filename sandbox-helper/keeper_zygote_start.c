@@ -227,6 +227,10 @@ int keeper_zygote_warm(int channel, const struct pool_conf *conf,
     pxw_put_str(&frame, PXW_F_LEVEL, keeper_level_name(level));
     pxw_put_u32(&frame, PXW_F_PROCESSES, conf->processes);
     pxw_put_u32(&frame, PXW_F_NETWORK, conf->proxy.size > 0);
+    if (conf->link_ms > 0) {
+        pxw_put_u32(&frame, PXW_F_LINK_MS, conf->link_ms);
+        pxw_put_u32(&frame, PXW_F_LINK_BYTES, conf->link_bytes);
+    }
     if (preload != NULL) {
         pxw_put_bytes(&frame, PXW_F_PRELOAD, preload, preload_size);
     }

@@ -42,6 +42,7 @@
 #include "job_main.h"
 #include "job_stack.h"
 #include "log.h"
+#include "py_link.h"
 #include "py_runtime.h"
 #include "wire.h"
 #include "zygote_jobs.h"
@@ -456,6 +457,9 @@ int main(void)
         return 1;
     }
     cleanup_fd(&text_file);
+    if (py_link_prepare(&warm) != 0) {
+        die("compile what fetches scripts", -EINVAL);
+    }
     if (py_runtime_preload((const char *)warm.field[PXW_F_PRELOAD].data,
                            warm.field[PXW_F_PRELOAD].size, jail.site) != 0) {
         die("take hold of Python's json and os modules, or of sys.path",
