@@ -200,8 +200,7 @@ def read_body(answer, most):
 
 
 def decode(data):
-    if data.startswith(b'\xef\xbb\xbf'):
-        data = data[3:]
+    """A byte order mark is skipped where scripts are read (py_source.c)."""
     try:
         text = data.decode('utf-8')
     except UnicodeDecodeError:

@@ -1,15 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # No file over 500 lines. conf/openapi.yaml is one document, served as it lies,
-# and pyexec_openapi_data.h is made of it.
+# and pyexec_openapi_data.h is made of it; link_fetch_data.h of link_fetch.py.
 cd "${srcdir:-.}" || exit 99
 n=0
 fault=
-for file in mod_pyexec/*.[ch] sandbox-helper/*.[ch] t/*/*.c t/*/*.t t/*/*.pm \
+for file in mod_pyexec/*.[ch] sandbox-helper/*.[ch] sandbox-helper/*.py \
+            t/*/*.c t/*/*.t t/*/*.pm \
             t/*/*/*.pm t/*/*.sh t/*.py t/*/*.py t/*.in bootstrap configure.ac \
             Makefile.am conf/* conf/*/*; do
     case $file in
     conf/openapi.yaml|mod_pyexec/pyexec_openapi_data.h) continue ;;
+    sandbox-helper/link_fetch_data.h) continue ;;
     esac
     [ -f "$file" ] || continue
     n=$((n + 1))

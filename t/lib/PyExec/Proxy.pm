@@ -7,6 +7,7 @@
 #   drip N     sends N bytes, one each tenth of a second
 #   still      reads nothing more and sends nothing
 #   echo       sends back what comes, until the end, and ends
+# or what a function that is given does with each connection.
 package PyExec::Proxy;
 use strict;
 use warnings FATAL => 'all';
@@ -30,6 +31,7 @@ END {
 # { port, pid }
 sub proxy_start
 {
+    my ($serve) = @_;
     my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
         Listen => 100) or die "listen: $@";
     my $pid = fork // die "fork: $!";
@@ -45,7 +47,7 @@ sub proxy_start
 
             if (!$child) {
                 close $listener;
-                serve($peer);
+                ($serve || \&serve)->($peer);
                 POSIX::_exit(0);
             }
             close $peer;
