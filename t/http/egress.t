@@ -4,15 +4,12 @@
 # names, ports and addresses are the test's, all else is the file's.
 use strict;
 use warnings FATAL => 'all';
-use File::Basename ();
 use File::Temp ();
 use IO::Socket::INET ();
+use PyExec::Egress;
 use PyExec::Test;
 use Test::More;
 
-my $conf = slurp_file(File::Basename::dirname(var('locations')) . '/egress.conf');
-my $modules = var('httpd_conf');
-my ($libexec) = slurp_file($modules) =~ m{LoadModule \S+ (\S+)/mod_unixd\.so};
 my $keys = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 my ($files, $secret, $tls, $out, $strict, $main) =
     map { PyExec::Test::free_port() } 1 .. 6;
@@ -24,42 +21,19 @@ sub slurp_file
     return scalar <$in>;
 }
 
-# The file with other values: each must be there.
-sub changed
-{
-    my ($text, @changes) = @_;
-
-    while (my ($what, $by) = splice @changes, 0, 2) {
-        my $count = $text =~ s/\Q$what\E/$by/g;
-
-        die "conf/egress.conf has no '$what'" unless $count;
-    }
-    return $text;
-}
-
 # A name that is allowed, and is a host of loopback: what a name in the hands
 # of somebody else could come to at any time. Allowed as an address, it works.
 sub proxy
 {
     my ($port, $addresses, $log) = @_;
 
-    return changed($conf,
-        'Listen 127.0.0.1:3128' => "Listen 127.0.0.1:$port",
-        '<VirtualHost 127.0.0.1:3128>' => "<VirtualHost 127.0.0.1:$port>",
-        'AllowCONNECT 443' => "AllowCONNECT $tls",
-        "'api.example.com:443', 'example.org:443'" => "'localhost:$tls', 'other.invalid:$tls'",
-        '#<Proxy "http://example.org/">' => "<Proxy \"http://localhost:$files/\">",
-        q(#    Require expr "%{REQUEST_METHOD} != 'CONNECT'") =>
-            q(    Require expr "%{REQUEST_METHOD} != 'CONNECT'"),
-        '    #</Proxy>' => '    </Proxy>',
-        'PyExecEgress public' => "PyExecEgress $addresses",
-        'logs/egress_log' => $log);
+    return egress_proxy(port => $port, tls => $tls, files => $files,
+                        more => ["other.invalid:$tls"],
+                        addresses => $addresses, log => $log);
 }
 
 chmod 0711, $keys or die;
-system("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-       . " -addext subjectAltName=DNS:localhost -keyout $keys/key -out $keys/cert"
-       . " 2>$keys/log") == 0 or die 'openssl makes no certificate: ' . slurp_file("$keys/log");
+egress_certificate($keys, 'localhost');
 mkdir "$keys/www" or die;
 chmod 0755, "$keys/www" or die;
 for my $name ('hello', 'key') {
@@ -70,9 +44,7 @@ print $hello "hello\n";
 close $hello or die;
 chmod 0644, "$keys/www/hello" or die;
 
-my $load = join '', map {
-    "<IfModule !${_}_module>\nLoadModule ${_}_module $libexec/mod_$_.so\n</IfModule>\n"
-} qw(logio proxy proxy_http proxy_connect socache_shmcb ssl);
+my $load = egress_modules();
 my $server = own_server(<<"END" . proxy($out, '127.0.0.1', 'egress_log') . proxy($strict, 'public', 'strict_log'));
 $load
 PyExecConcurrency 2
