@@ -105,6 +105,19 @@ my @refused = (
      qr/PyExecNetworkBytes: '0' is not within 1 bytes/],
     ['PyExecNetwork in a place', place('PyExecNetwork none'),
      qr/PyExecNetwork not allowed in <Location>/],
+    ['PyExecLinks without a network', "PyExecEngine On\nPyExecLinks On",
+     qr/PYX0230: FILE:2: PyExecLinks: in pool "tenant:[^"]*" there is no network/],
+    ['PyExecLinks in a pool without a network',
+     "<PyExecPool a>\nPyExecNetwork proxy=127.0.0.1:1\nPyExecLinks On\n</PyExecPool>\n"
+     . "<PyExecPool b>\nPyExecLinks On\n</PyExecPool>",
+     qr/PYX0230: FILE:6: PyExecLinks: in pool "b" there is no network to fetch scripts over: see PyExecNetwork/],
+    ['PyExecLinks in a place', place('PyExecLinks On'),
+     qr/PyExecLinks not allowed in <Location>/],
+    ['PyExecLinkTimeout: short', 'PyExecLinkTimeout 99ms',
+     qr/PyExecLinkTimeout: '99ms' is not within/],
+    ['PyExecLinkBytes: 0', 'PyExecLinkBytes 0', qr/PyExecLinkBytes: '0' is not within 1 bytes/],
+    ['PyExecLinkBytes: more than a body', 'PyExecLinkBytes 64M',
+     qr/PyExecLinkBytes: '64M' is not within 1 bytes/],
     (map { ["PyExecEgress: $_->[0]", "PyExecEgress $_->[0]", $_->[1]] } (
         ['', qr/any, public, or addresses are missing/],
         ['any public', qr/'any' is neither public/],
@@ -233,6 +246,9 @@ my @accepted = (
     (map { ["PyExecNetwork $_", "PyExecNetwork $_", undef] }
      qw(none proxy=127.0.0.1:3128 proxy=192.0.2.1:1 PROXY=[2001:db8::1]:65535)),
     ['PyExecEgress', 'PyExecEgress public 10.1.2.3 fd00::/8', undef],
+    ['PyExecLinks', "PyExecLinks On\nPyExecNetwork proxy=127.0.0.1:1\nPyExecEngine On", undef],
+    ['PyExecLinks that a pool does not want',
+     "PyExecLinks On\n<PyExecPool a>\nPyExecLinks Off\n</PyExecPool>", undef],
     ['nothing is switched on', "PyExecHelperProgram /nonexistent/x\n", undef],
 );
 

@@ -48,6 +48,8 @@ my @directives = do {
 };
 my $pools = "<PyExecPool p1>\n</PyExecPool>\n<PyExecPool p2>\n</PyExecPool>\n";
 my $bare = as_root() ? "PyExecHelperUser #1\n" : '';
+# What some are a mistake without.
+my %needs = (PyExecLinks => 'PyExecNetwork proxy=127.0.0.1:3128');
 my $program = "PyExecHelperProgram \"$helper\"\n";
 my %tests = (PLACE => \&is_inner, WISH => \&is_inner, CEILING => \&is_least,
              POOL => \&is_own, GLOBAL => \&is_set);
@@ -174,7 +176,8 @@ sub is_own
 {
     my ($name, $one, $two) = @_;
     my $found = dumped("$name $one->[0]\nPyExecEngine On\n<PyExecPool own>\n"
-        . "$name $two->[0]\n</PyExecPool>\n<PyExecPool none>\n</PyExecPool>\n");
+        . "$name $two->[0]\n</PyExecPool>\n<PyExecPool none>\n</PyExecPool>\n"
+        . ($needs{$name} // '') . "\n");
     my $own = $found->{'pool own'}{$name}[0] // '?';
 
     is($name eq 'PyExecEnv' ? join(' ', sort split / /, $own) : $own,
