@@ -9,6 +9,7 @@
  * and stderr beside a result, are not told. Below an error stderr is told.
  */
 #include "pyexec_form.h"
+#include "pyexec_install.h"
 #include "pyexec_links.h"
 #include "pyexec_optional.h"
 #include "pyexec_outcome.h"
@@ -159,9 +160,7 @@ static pyexec_decode_e decode(apr_pool_t *pool, const pyexec_json_t *request,
         problem = pyexec_json_get_text(pool, request, "pip", &pip);
     }
     if (problem == NULL && pip.size > 0) {
-        *ret_problem = "Installing packages is not enabled here; leave 'pip' "
-                       "empty.";
-        return PYEXEC_FORBIDDEN;
+        return pyexec_install_decode(pool, request, pip, job, ret_problem);
     }
     if (problem == NULL) {
         problem = read_request(pool, request, job);
@@ -213,7 +212,10 @@ static void encode(pyexec_buffer_t *buffer, const pyexec_outcome_t *outcome)
         end = pyexec_outcome_end(outcome);
     }
     pyexec_json_open(buffer);
-    if (end.kind == PYEXEC_END_VALUE) {
+    if (ran && outcome->asked->install != PYEXEC_INSTALLS_NOTHING) {
+        pyexec_install_put(buffer, outcome);
+    }
+    else if (end.kind == PYEXEC_END_VALUE) {
         pyexec_json_name(buffer, "result");
         pyexec_json_put_value(buffer, &end.value);
     }

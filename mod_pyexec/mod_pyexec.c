@@ -14,6 +14,7 @@
 #include "pyexec_helper.h"
 #include "pyexec_metrics.h"
 #include "pyexec_openapi.h"
+#include "pyexec_packages.h"
 #include "pyexec_places.h"
 #include "pyexec_pools.h"
 #include "pyexec_reply.h"
@@ -53,6 +54,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_handler(pyexec_status_health, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(pyexec_metrics_run, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(pyexec_openapi_run, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(pyexec_packages_run, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(ap, status_hook, pyexec_status_section, NULL, NULL,
                       APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(pyexec_reply_insert_error_filter, NULL, NULL,

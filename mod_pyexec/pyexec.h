@@ -18,6 +18,7 @@ extern module AP_MODULE_DECLARE_DATA pyexec_module
 #define PYEXEC_HEALTH_HANDLER "pyexec-health"
 #define PYEXEC_OPENAPI_HANDLER "pyexec-openapi"
 #define PYEXEC_METRICS_HANDLER "pyexec-metrics"
+#define PYEXEC_PACKAGES_HANDLER "pyexec-packages"
 
 /* A log code is written in one place only and never used again for another
  * meaning; CODES.md has the meaning and the remedy of each. */

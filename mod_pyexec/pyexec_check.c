@@ -7,6 +7,7 @@
 #include "pyexec_check.h"
 
 #include "pyexec_config.h"
+#include "pyexec_environment.h"
 #include "pyexec_helper.h"
 #include "pyexec_links.h"
 #include "pyexec_places.h"
@@ -433,7 +434,7 @@ static int are_pools_bad(server_rec *s, const pyexec_global_t *global,
         check_site(pconf, pools[i], i, &reader, &looks);
         check_links(pools[i], &looks);
     }
-    return looks.bad;
+    return pyexec_environment_check(s, pconf, &reader) || looks.bad;
 }
 
 int pyexec_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,

@@ -144,6 +144,18 @@ static const char *check_text(cmd_parms *cmd, pyexec_kind_e kind, const char **t
         return *text == NULL
             ? "neither none, nor proxy=ADDRESS:PORT with an address in "
               "numbers, [..] around IPv6, such as proxy=127.0.0.1:3128" : NULL;
+    case PYEXEC_KIND_DIR:
+        if (ap_cstr_casecmp(*text, "none") == 0) {
+            *text = "";
+            return NULL;
+        }
+        return !pyexec_value_is_directory(*text)
+            ? apr_psprintf(cmd->pool, "'%s' is neither none nor the absolute "
+                           "path of a directory", *text) : NULL;
+    case PYEXEC_KIND_URL:
+        return !pyexec_value_is_url(*text)
+            ? apr_psprintf(cmd->pool, "'%s' is not http(s)://host[:port]/path, "
+                           "without a user and without a query", *text) : NULL;
     case PYEXEC_KIND_PATH:
         *text = ap_server_root_relative(cmd->pool, *text);
         break;
@@ -225,11 +237,6 @@ typedef struct list_rule_t
     size_t most_bytes;
 } list_rule_t;
 
-static int is_directory(const char *text)
-{
-    return text[0] == '/' && pyexec_value_is_name(text);
-}
-
 static const char *set_some(cmd_parms *cmd, void *place, int argc,
                             char *const argv[], const list_rule_t *rule)
 {
@@ -279,7 +286,7 @@ static const char *set_dirs(cmd_parms *cmd, void *place, int argc,
                             char *const argv[])
 {
     static const list_rule_t rule = {
-        is_directory, "directories are missing", "absolute path of a directory",
+        pyexec_value_is_directory, "directories are missing", "absolute path of a directory",
         SIZE_MAX,
     };
 
@@ -454,6 +461,10 @@ static const char *define_pool(cmd_parms *cmd, void *place, const char *args)
 #define SET_EGRESS set_egress
 #define COMMAND_NETWORK(...) AP_INIT_TAKE1(__VA_ARGS__)
 #define SET_NETWORK set_text
+#define COMMAND_DIR(...) AP_INIT_TAKE1(__VA_ARGS__)
+#define SET_DIR set_text
+#define COMMAND_URL(...) AP_INIT_TAKE1(__VA_ARGS__)
+#define SET_URL set_text
 #define COMMAND_ENV(...) AP_INIT_TAKE2(__VA_ARGS__)
 #define SET_ENV set_env
 #define COMMAND(scope, kind, field, name, value, least, most, help) \

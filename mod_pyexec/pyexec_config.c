@@ -41,6 +41,8 @@
 #define VALUE_DIRS(value) value
 #define VALUE_EGRESS(value) value
 #define VALUE_NETWORK(value) value
+#define VALUE_DIR(value) value
+#define VALUE_URL(value) value
 
 /* How two values of .htaccess files become one. */
 #define TIGHTER_FLAG(pool, a, b) pyexec_config_either(a, b)
@@ -57,6 +59,7 @@
     ((own) != PYEXEC_EMPTY_##kind ? (own) : (general))
 #define INHERIT_FLAG(pool, a, b) INHERIT(FLAG, pool, a, b)
 #define INHERIT_BYTES(pool, a, b) INHERIT(BYTES, pool, a, b)
+#define INHERIT_MEBIBYTES(pool, a, b) INHERIT(MEBIBYTES, pool, a, b)
 #define INHERIT_DURATION(pool, a, b) INHERIT(DURATION, pool, a, b)
 #define INHERIT_PERIOD(pool, a, b) INHERIT(PERIOD, pool, a, b)
 #define INHERIT_COUNT(pool, a, b) INHERIT(COUNT, pool, a, b)
@@ -65,6 +68,8 @@
 #define INHERIT_PYTHON(pool, a, b) INHERIT(PYTHON, pool, a, b)
 #define INHERIT_DIRS(pool, a, b) INHERIT(DIRS, pool, a, b)
 #define INHERIT_NETWORK(pool, a, b) INHERIT(NETWORK, pool, a, b)
+#define INHERIT_DIR(pool, a, b) INHERIT(DIR, pool, a, b)
+#define INHERIT_URL(pool, a, b) INHERIT(URL, pool, a, b)
 #define INHERIT_ENV(pool, a, b) pyexec_env_merge(pool, b, a)
 
 apr_int64_t pyexec_config_least(apr_int64_t a, apr_int64_t b)

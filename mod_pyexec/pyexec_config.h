@@ -46,6 +46,8 @@ typedef struct pyexec_tenant_t
 #define PYEXEC_TYPE_DIRS const char *
 #define PYEXEC_TYPE_EGRESS const struct pyexec_egress_t *
 #define PYEXEC_TYPE_NETWORK const char *
+#define PYEXEC_TYPE_DIR const char *
+#define PYEXEC_TYPE_URL const char *
 
 /* Kinds that are numbers are unset as PYEXEC_UNSET, the others as NULL. */
 #define PYEXEC_EMPTY_FLAG PYEXEC_UNSET
@@ -72,6 +74,8 @@ typedef struct pyexec_tenant_t
 #define PYEXEC_EMPTY_DIRS NULL
 #define PYEXEC_EMPTY_EGRESS NULL
 #define PYEXEC_EMPTY_NETWORK NULL
+#define PYEXEC_EMPTY_DIR NULL
+#define PYEXEC_EMPTY_URL NULL
 
 #define PYEXEC_FIELD(scope, kind, field, name, value, least, most, help) \
     PYEXEC_TYPE_##kind field;
@@ -134,6 +138,11 @@ typedef struct pyexec_pool_t
     const char *where; /* "file:line" of its section; NULL: it has none */
     int lazy;          /* its interpreters are started by the first run */
     const char *real_site; /* once checked: `site` without symbolic links */
+    const char *real_environment; /* the same of `environment`; NULL: none */
+    /* The pool that installs this one's packages (pyexec_environment.h), and
+     * of that whose they are. NULL: none. */
+    const struct pyexec_pool_t *installer;
+    const struct pyexec_pool_t *installs_for;
 } pyexec_pool_t;
 
 /* What holds for the one helper. */

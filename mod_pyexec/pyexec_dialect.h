@@ -23,6 +23,14 @@ typedef enum
     PYEXEC_FORBIDDEN,  /* it asks for something that is not given here */
 } pyexec_decode_e;
 
+/* What is asked for instead of running a script. */
+typedef enum
+{
+    PYEXEC_INSTALLS_NOTHING = 0,
+    PYEXEC_INSTALLS,
+    PYEXEC_UNINSTALLS,
+} pyexec_install_e;
+
 /* What the answer has to know of the question. */
 typedef struct pyexec_asked_t
 {
@@ -32,6 +40,8 @@ typedef struct pyexec_asked_t
     enum pxw_call call;
     const char *function;  /* NULL: not named; at most PXW_NAME_MAX bytes */
     int usage;             /* the member `usage` is wanted */
+    pyexec_install_e install; /* set as soon as it is asked for, also where the
+                            * request is invalid: whoever may not is told so */
     int has_word_main;     /* the source has `main` in it somewhere */
 } pyexec_asked_t;
 
@@ -46,6 +56,7 @@ typedef struct pyexec_job_t
     apr_size_t arg_count;
     pyexec_text_t params;       /* JSON: an array or an object */
     apr_uint32_t wall_ms;       /* 0: as the place says */
+    pyexec_text_t install;      /* as PXW_F_INSTALL; `source` is empty then */
 } pyexec_job_t;
 
 /* What the run was allowed. */

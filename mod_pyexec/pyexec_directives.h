@@ -43,6 +43,8 @@
  *          DIRS       absolute paths; kept one a line; `none`: empty
  *          NETWORK    none | proxy=ADDRESS:PORT; kept as the address and port,
  *                     `none` as ""
+ *          DIR        none | absolute path; kept as the path, `none` as ""
+ *          URL        http(s)://host[:port]/path
  */
 #ifndef PYEXEC_DIRECTIVES_H
 #define PYEXEC_DIRECTIVES_H
@@ -70,6 +72,10 @@
 #define PYEXEC_FILES_CEILING 1024
 #define PYEXEC_THREADS_CEILING 256
 #define PYEXEC_CONCURRENCY_CEILING 256
+
+/* An installation is unpacked and checked in memory, beside what is there; so
+ * much of it still fits below the ceiling of memory. */
+#define PYEXEC_INSTALL_CEILING_BYTES (1536 * PYEXEC_MIB)
 
 /* A run's own; enough for what honest scripts do in five seconds. */
 #define PYEXEC_RUN_FILES 64
@@ -218,7 +224,28 @@
       "quarters of the run's time")                                         \
     X(POOL, BYTES, link_bytes, "PyExecLinkBytes", PYEXEC_MIB,               \
       1, PYEXEC_BODY_MOST_BYTES,                                            \
-      "bytes of a script behind a link (default 1M)")
+      "bytes of a script behind a link (default 1M)")                       \
+    X(POOL, DIR, environment, "PyExecEnvironment", "", 0, 0,                \
+      "none (default), or the directory of the packages that clients "      \
+      "install for the scripts of a pool; of the helper's user")            \
+    X(POOL, FLAG, install, "PyExecInstall", 0, 0, 1,                        \
+      "On: clients may install packages into PyExecEnvironment (dialect "   \
+      "run, field pip); needs PyExecNetwork and isolation full; Off "       \
+      "(default): 403")                                                     \
+    X(POOL, FLAG, install_source, "PyExecInstallSource", 0, 0, 1,           \
+      "On: packages without a wheel are built, by their own code; Off "     \
+      "(default): such packages cannot be installed")                       \
+    X(POOL, URL, install_index, "PyExecInstallIndex",                       \
+      "https://pypi.org/simple/", 0, 0,                                     \
+      "the index that packages come from, which the proxy must allow "      \
+      "(default https://pypi.org/simple/)")                                 \
+    X(POOL, DURATION, install_ms, "PyExecInstallTimeout", 60000,            \
+      100, PYEXEC_WALL_CEILING_MS,                                          \
+      "wall-clock time of an installation (default 60s)")                   \
+    X(POOL, MEBIBYTES, install_bytes, "PyExecInstallSize",                  \
+      512 * PYEXEC_MIB, PYEXEC_MIB, PYEXEC_INSTALL_CEILING_BYTES,           \
+      "how large all that is installed may be together, in MiB (default "   \
+      "512)")
 
 /* A socket that its owner alone may connect to, and one that all may. */
 #define PYEXEC_MODE_LEAST 0600

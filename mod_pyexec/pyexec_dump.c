@@ -91,6 +91,8 @@ static const char *show_network(apr_pool_t *pool, const char *proxy)
 #define SHOW_EGRESS(pool, value) \
     ((value) == NULL ? "any" : pyexec_egress_words(value))
 #define SHOW_NETWORK(pool, value) show_network(pool, value)
+#define SHOW_DIR(pool, value) ((value)[0] == '\0' ? "none" : (value))
+#define SHOW_URL(pool, value) (value)
 
 typedef struct output_t
 {
@@ -163,6 +165,14 @@ static void print_view(const pyexec_view_t *view, void *data)
 
 static void print_pool(output_t *out, const pyexec_pool_t *pool)
 {
+    /* All of it follows from the other one. */
+    if (pool->installs_for != NULL) {
+        apr_file_printf(out->file, "\npool \"%s\" (%s), started by the first "
+                        "installation for \"%s\"\n", pool->name,
+                        show_text(pool->from.install, "(default)"),
+                        pool->installs_for->name);
+        return;
+    }
     apr_file_printf(out->file, "\npool \"%s\" (%s)%s\n", pool->name,
                     show_text(pool->where, "a tenant's own"),
                     pool->lazy ? ", started by its first run" : "");

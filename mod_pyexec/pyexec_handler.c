@@ -7,7 +7,8 @@
  *   assign   The tenant, and the pool of interpreters that is for it: 503 where
  *            there is none.
  *   receive  The body, bounded (413); JSON, or a form where the place's dialect
- *            takes forms (400); the dialect decodes it into a job (400, 403);
+ *            takes forms (400); the dialect decodes it into a job (400, 403),
+ *            which a pool of its own does if packages are to be installed;
  *            the job becomes one RUN frame. After that body and JSON are given
  *            back: a run may wait for many seconds.
  *   run      One conversation with the helper, if this child has a thread to
@@ -25,6 +26,7 @@
 
 #include "pyexec_body.h"
 #include "pyexec_form.h"
+#include "pyexec_install.h"
 #include "pyexec_links.h"
 #include "pyexec_notes.h"
 #include "pyexec_policy.h"
@@ -90,7 +92,15 @@ static void put_policy(pyexec_task_t *task, const pyexec_dialect_t *dialect)
     pyexec_policy_t policy = pyexec_policy_of(task->r->pool, &task->place,
                                               dialect);
 
+    /* The list is of scripts: pip is no client's. */
+    if (task->pool->installs_for != NULL) {
+        pxw_put_u32(frame, PXW_F_FORBID, 0);
+        return;
+    }
     pxw_put_u32(frame, PXW_F_FORBID, policy.forbid);
+    if (policy.open && task->pool->real_environment != NULL) {
+        pxw_put_u32(frame, PXW_F_OPEN, 1);
+    }
     if (policy.imports != NULL) {
         pxw_put_str(frame, PXW_F_IMPORTS, policy.imports);
     }
@@ -114,6 +124,7 @@ static void put_job(struct pxw_writer *frame, const pyexec_job_t *job)
         pxw_put_u32(frame, PXW_F_LINK, 1);
     }
     put_text(frame, PXW_F_STDIN, job->input);
+    put_text(frame, PXW_F_INSTALL, job->install);
     for (apr_size_t i = 0; i < job->arg_count; i++) {
         put_text(frame, PXW_F_ARG, job->args[i]);
     }
@@ -182,6 +193,11 @@ static int read_into(pyexec_task_t *task, apr_pool_t *pool)
     if (decoded == PYEXEC_DECODED) {
         decoded = pyexec_links_permit(task->pool, &job, &problem);
     }
+    if (job.asked.install != PYEXEC_INSTALLS_NOTHING
+        && task->pool->installer == NULL) {
+        decoded = PYEXEC_FORBIDDEN;
+        problem = pyexec_install_off;
+    }
     if (decoded != PYEXEC_DECODED) {
         pyexec_task_log_rejection(task, decoded == PYEXEC_FORBIDDEN
                                             ? HTTP_FORBIDDEN : HTTP_BAD_REQUEST,
@@ -189,6 +205,10 @@ static int read_into(pyexec_task_t *task, apr_pool_t *pool)
         return pyexec_reply_problem(r, job.asked.dialect, decoded, problem);
     }
     pyexec_task_set_limits(task, job.wall_ms);
+    if (job.asked.install != PYEXEC_INSTALLS_NOTHING) {
+        task->pool = task->pool->installer;
+        pyexec_install_set_limits(&task->limits, task->pool, job.wall_ms);
+    }
     if (build_frame(task, &job) != 0) {
         pyexec_notes_outcome(r, pxw_outcome_name(PXW_BROKEN));
         ap_log_rerror(APLOG_MARK, APLOG_ERR, APR_ENOMEM, r,

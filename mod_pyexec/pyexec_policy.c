@@ -27,6 +27,9 @@ static const struct
     { "eval", PXW_FORBID_EVAL },
 };
 
+/* With either sign. */
+#define ENVIRONMENT "+environment"
+
 #define CHECKS (sizeof(checks) / sizeof(checks[0]))
 
 static int is_relative(const char *word)
@@ -203,6 +206,13 @@ static void apply_word(apr_pool_t *pool, pyexec_policy_t *policy,
     }
 }
 
+/* `+environment` is no module, but all that are installed. */
+static int is_environment(const char *word, apr_size_t size)
+{
+    return size == sizeof(ENVIRONMENT) - 1
+           && memcmp(word + 1, &ENVIRONMENT[1], size - 1) == 0;
+}
+
 static void apply(apr_pool_t *pool, pyexec_policy_t *policy,
                   const char *words, int only_less)
 {
@@ -218,10 +228,16 @@ static void apply(apr_pool_t *pool, pyexec_policy_t *policy,
     }
     if (is_relative(words)) {
         while (next_word(&words, &word, &size)) {
-            apply_word(pool, policy, word, size, only_less);
+            if (!is_environment(word, size)) {
+                apply_word(pool, policy, word, size, only_less);
+            }
+            else if (word[0] == '-' || !only_less) {
+                policy->open = word[0] == '+';
+            }
         }
         return;
     }
+    policy->open = 0;
     if (!only_less) {
         policy->imports = words;
         policy->deny = NULL;

@@ -7,11 +7,13 @@
  *                  none        nothing at all
  *                  *           anything
  *                  +numpy -os  the dialect's list with one more and one less
+ *                  +environment  and what is installed in PyExecEnvironment
  *   PyExecForbid   shell eval  these checks and no other; none: no check
  *                  +eval       the dialect's, and one more
  *
  * In .htaccess the same words only ever take away: +name and * of imports,
- * -name and none of checks do nothing there.
+ * -name and none of checks do nothing there; what is installed may be imported
+ * unless a list without a sign, none or -environment stands there.
  */
 #ifndef PYEXEC_POLICY_H
 #define PYEXEC_POLICY_H
@@ -44,6 +46,7 @@ typedef struct pyexec_policy_t
     const char *imports; /* one a line; NULL: anything */
     const char *deny;    /* one a line; NULL: nothing */
     apr_uint32_t forbid; /* PXW_FORBID_… */
+    int open;            /* what is installed may be imported as well */
 } pyexec_policy_t;
 
 pyexec_policy_t pyexec_policy_of(apr_pool_t *pool, const pyexec_place_t *place,

@@ -5,6 +5,7 @@
  */
 #include "pyexec_pools.h"
 
+#include "pyexec_environment.h"
 #include "pyexec_places.h"
 #include "pyexec_value.h"
 
@@ -80,6 +81,14 @@ static void list_pool(apr_pool_t *pconf, const pyexec_pool_t *own,
         }
         APR_ARRAY_PUSH(listed, pyexec_pool_t *) = kept;
         apr_hash_set(by_name, kept->name, APR_HASH_KEY_STRING, kept);
+        /* Not by its name: no place runs scripts in it. */
+        if (kept->install) {
+            pyexec_pool_t *installer = pyexec_environment_installer(pconf,
+                                                                    kept);
+
+            kept->installer = installer;
+            APR_ARRAY_PUSH(listed, pyexec_pool_t *) = installer;
+        }
     }
 }
 
@@ -127,7 +136,16 @@ static const char *check_list(apr_pool_t *ptemp)
 
         size += POOL_BYTES + strlen(pool->name) + strlen(pool->preload)
                 + (pool->env == NULL ? 0 : strlen(pool->env))
-                + (pool->site == NULL ? 0 : PXW_DIRS_MAX);
+                + (pool->site == NULL ? 0 : PXW_DIRS_MAX)
+                + (pool->environment[0] == '\0' ? 0 : PXW_DIRS_MAX);
+        /* Of tenants any name is possible, this one, too. */
+        if (pool->installs_for != NULL
+            && pyexec_pools_find(pool->name) != NULL) {
+            return apr_psprintf(ptemp, "no tenant can be named '%s' where "
+                                "packages are installed for '%s'",
+                                pool->name + strlen(TENANT_POOL),
+                                pool->installs_for->name);
+        }
         if (strlen(pool->name) > PXW_NAME_MAX) {
             return apr_psprintf(ptemp, "the tenant '%s' has a name of more "
                                 "than %d bytes", pool->name,
@@ -163,6 +181,12 @@ const pyexec_pool_t *const *pyexec_pools_all(int *ret_count)
 void pyexec_pools_set_site(int index, const char *real_site)
 {
     APR_ARRAY_IDX(listed, index, pyexec_pool_t *)->real_site = real_site;
+}
+
+void pyexec_pools_set_environment(int index, const char *real_environment)
+{
+    APR_ARRAY_IDX(listed, index, pyexec_pool_t *)->real_environment =
+        real_environment;
 }
 
 const pyexec_pool_t *pyexec_pools_find(const char *name)

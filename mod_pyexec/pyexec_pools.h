@@ -31,6 +31,7 @@ const char *pyexec_pools_list(apr_pool_t *pconf, apr_pool_t *ptemp,
 const pyexec_pool_t *const *pyexec_pools_all(int *ret_count);
 /* The directories of one of them, once they are checked. */
 void pyexec_pools_set_site(int index, const char *real_site);
+void pyexec_pools_set_environment(int index, const char *real_environment);
 /* NULL: the list has none of that name. */
 const pyexec_pool_t *pyexec_pools_find(const char *name);
 

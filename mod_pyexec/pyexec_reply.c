@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Answers; see the header. Runs in a worker thread. Nothing of a request is
- * repeated in an error sentence, so there is nothing to inject.
+ * repeated in an error sentence, so there is nothing to inject; but for one
+ * word of the field `pip`, cut and of printable ASCII, in a text of JSON.
  */
 #include "pyexec_reply.h"
 
@@ -279,6 +280,7 @@ static int is_ours(const char *handler)
            && (strcmp(handler, PYEXEC_HANDLER) == 0
                || strcmp(handler, PYEXEC_HEALTH_HANDLER) == 0
                || strcmp(handler, PYEXEC_METRICS_HANDLER) == 0
+               || strcmp(handler, PYEXEC_PACKAGES_HANDLER) == 0
                || strcmp(handler, PYEXEC_OPENAPI_HANDLER) == 0);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "pyexec_setup.h"
 
+#include "pyexec_environment.h"
 #include "pyexec_pools.h"
 
 #include <unistd.h>
@@ -65,6 +66,7 @@ static void put_pool(struct pxw_writer *frame, const pyexec_pool_t *pool)
         pxw_put_u32(frame, PXW_F_LINK_MS, (uint32_t)pool->link_ms);
         pxw_put_u32(frame, PXW_F_LINK_BYTES, (uint32_t)pool->link_bytes);
     }
+    pyexec_environment_put(frame, pool);
     pxw_put_close(frame, open);
 }
 

@@ -44,6 +44,8 @@ typedef enum
     PYEXEC_KIND_PYTHON,
     PYEXEC_KIND_DIRS,
     PYEXEC_KIND_NETWORK,
+    PYEXEC_KIND_DIR,
+    PYEXEC_KIND_URL,
     PYEXEC_KIND_EGRESS,
 } pyexec_kind_e;
 

@@ -91,6 +91,31 @@ int pyexec_value_is_name(const char *text)
     return size > 0 && size <= PXW_NAME_MAX;
 }
 
+int pyexec_value_is_directory(const char *text)
+{
+    return text[0] == '/' && pyexec_value_is_name(text);
+}
+
+int pyexec_value_is_url(const char *text)
+{
+    const char *host = ap_cstr_casecmpn(text, "http://", 7) == 0 ? text + 7
+                       : ap_cstr_casecmpn(text, "https://", 8) == 0 ? text + 8
+                                                                    : NULL;
+    const char *path = host == NULL ? NULL : strchr(host, '/');
+
+    if (path == NULL || path == host || strlen(text) > PXW_NAME_MAX) {
+        return 0;
+    }
+    for (const char *c = host; *c != '\0'; c++) {
+        if (!apr_isalnum(*c)
+            && strchr(c < path ? "-._:[]" : "-._~%!$&'()*+,;=:@/", *c)
+                   == NULL) {
+            return 0;
+        }
+    }
+    return apr_isalnum(host[0]) || host[0] == '[';
+}
+
 const char *pyexec_value_network(const char *text)
 {
     static const char proxy[] = "proxy=";

@@ -23,6 +23,14 @@ int pyexec_value_is_module(const char *name);
 /* 1 to PXW_NAME_MAX bytes without control characters. */
 int pyexec_value_is_name(const char *text);
 
+/* An absolute path that goes into a list with one a line. */
+int pyexec_value_is_directory(const char *text);
+
+/* "http://host[:port]/path" or the same of https: what a server serves that
+ * is asked without a name or a word for it, so neither a user, nor a query,
+ * nor a fragment; ASCII, at most PXW_NAME_MAX bytes. */
+int pyexec_value_is_url(const char *text);
+
 /* The address and port in "none" ("" then) or "proxy=192.0.2.1:3128",
  * "proxy=[2001:db8::1]:3128"; NULL: it is neither. Numbers only: the helper
  * resolves no names. */

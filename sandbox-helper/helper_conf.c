@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "fdio.h"
+#include "helper_install.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -317,6 +318,9 @@ static int read_pool(const struct pxw_field *field,
     if (error == 0) {
         error = read_network(&message, pool);
     }
+    if (error == 0) {
+        error = helper_install_read(&message, pool);
+    }
     return error != 0 ? error : ranges_hold(pool) ? 0 : -ERANGE;
 }
 
@@ -358,6 +362,12 @@ static int read_pools(const struct pxw_message *setup,
         if (error == -ENOENT) {
             *ret_mistake = "a pool wants an interpreter that none of the programs"
                            " pyexec-zygote-NAME beside this one is for";
+            return -EINVAL;
+        }
+        if (error == -ENOTDIR || error == -EDESTADDRREQ) {
+            *ret_mistake = "a pool's directory of packages is no absolute"
+                           " path, or a pool that installs lacks it, its"
+                           " proxy or its index";
             return -EINVAL;
         }
         if (error == -ERANGE) {
@@ -438,6 +448,8 @@ void helper_conf_free(struct helper_conf *conf)
         free(conf->pools[i].preload);
         free(conf->pools[i].env);
         free(conf->pools[i].site);
+        free(conf->pools[i].environment);
+        free(conf->pools[i].index);
     }
     free(conf->pools);
     free(conf->socket_path);

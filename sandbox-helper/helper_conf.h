@@ -55,6 +55,11 @@ struct pool_conf
     uint8_t *site;    /* directories, one a line; NULL: none */
     size_t site_size;
     int program;      /* of its zygotes; one of helper_conf's */
+    char *environment;      /* has generations of packages; NULL: none */
+    uint64_t install_bytes; /* runs install, at most so much; 0: they run
+                             * scripts */
+    char *index;            /* address that packages come from; NULL: none */
+    bool sources;           /* what has no wheel is built */
 };
 
 struct helper_conf

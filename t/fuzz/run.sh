@@ -9,7 +9,7 @@ module='dialect_auto dialect_code dialect_main dialect_report dialect_run
     pyexec_buffer pyexec_form pyexec_json pyexec_json_write
     pyexec_jsoncheck pyexec_optional pyexec_outcome pyexec_utf8'
 wire='wire wire_writer'
-keeper='cgroup_own fdio helper_conf log'
+keeper='cgroup_own fdio helper_conf helper_install log'
 
 if ! command -v "$FUZZ_CC" >/dev/null; then
     echo "make fuzz needs $FUZZ_CC (packages clang and libclang-rt-14-dev)" >&2

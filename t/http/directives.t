@@ -37,8 +37,15 @@ my %samples = (
     PYTHON => [[first => 'first'], [second => 'second']],
     DIRS => [[none => 'none'], ['/usr/share/perl5' => '/usr/share/perl5']],
     NETWORK => [['proxy=127.0.0.1:3128' => 'proxy=127.0.0.1:3128'], [none => 'none']],
+    DIR => [[none => 'none'], ['/usr/share/perl5' => '/usr/share/perl5']],
+    URL => [['http://a.example/simple/' => 'http://a.example/simple/'],
+            ['https://b.example:8443/' => 'https://b.example:8443/']],
     EGRESS => [['public 10.0.0.1' => 'public 10.0.0.1'], [any => 'any']],
 );
+# What a pool needs besides where one of these is On.
+my $dir = helper_dir();
+my %needs = (PyExecLinks => "PyExecNetwork proxy=127.0.0.1:3128\n",
+             PyExecInstall => "PyExecEnvironment $dir\nPyExecNetwork proxy=127.0.0.1:3128\n");
 # [scope, kind, name]
 my @directives = do {
     my $text = PyExec::Test::slurp(var('locations') =~ s{conf/locations\.conf$}
@@ -48,8 +55,6 @@ my @directives = do {
 };
 my $pools = "<PyExecPool p1>\n</PyExecPool>\n<PyExecPool p2>\n</PyExecPool>\n";
 my $bare = as_root() ? "PyExecHelperUser #1\n" : '';
-# What some are a mistake without.
-my %needs = (PyExecLinks => 'PyExecNetwork proxy=127.0.0.1:3128');
 my $program = "PyExecHelperProgram \"$helper\"\n";
 my %tests = (PLACE => \&is_inner, WISH => \&is_inner, CEILING => \&is_least,
              POOL => \&is_own, GLOBAL => \&is_set);
@@ -176,8 +181,7 @@ sub is_own
 {
     my ($name, $one, $two) = @_;
     my $found = dumped("$name $one->[0]\nPyExecEngine On\n<PyExecPool own>\n"
-        . "$name $two->[0]\n</PyExecPool>\n<PyExecPool none>\n</PyExecPool>\n"
-        . ($needs{$name} // '') . "\n");
+        . ($needs{$name} || '') . "$name $two->[0]\n</PyExecPool>\n<PyExecPool none>\n</PyExecPool>\n");
     my $own = $found->{'pool own'}{$name}[0] // '?';
 
     is($name eq 'PyExecEnv' ? join(' ', sort split / /, $own) : $own,

@@ -22,7 +22,7 @@ use Time::HiRes qw(sleep time);
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
     json_text json_value matches wait_for seconds var data_lines
     own_server run_own end_own error_log as_root sanitized mpm mpm_workers
-    httpd_module);
+    httpd_module helper_dir);
 push @EXPORT, grep { !/^(?:slurp|cpu_ticks)$/ } @PyExec::Process::EXPORT;
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum;
@@ -62,6 +62,21 @@ sub mpm
         or die 'no MPM in ' . var('httpd_conf');
 
     return $name;
+}
+
+# An empty directory of the helper's user, removed with the object. With
+# umask 077 it would not be readable for whom httpd's parent is not.
+sub helper_dir
+{
+    my $dir = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
+
+    chmod 0755, $dir or die "$dir: $!";
+    if (as_root()) {
+        my ($uid) = var('helper_user') =~ /#(\d+)/ or die 'no helper_user';
+
+        chown $uid, -1, $dir or die "$dir: $!";
+    }
+    return $dir;
 }
 
 # The file of one of httpd's own modules.
