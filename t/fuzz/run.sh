@@ -7,9 +7,10 @@ set -eu
 
 module='dialect_auto dialect_code dialect_main dialect_report dialect_run
     pyexec_buffer pyexec_form pyexec_json pyexec_json_write
-    pyexec_jsoncheck pyexec_optional pyexec_outcome pyexec_utf8'
-wire='wire wire_writer'
-keeper='cgroup_own fdio helper_conf helper_install log'
+    pyexec_install pyexec_jsoncheck pyexec_optional pyexec_outcome pyexec_pip
+    pyexec_utf8'
+wire='wire wire_proxy wire_writer'
+keeper='cgroup_own fdio helper_conf helper_install helper_pythons log'
 
 if ! command -v "$FUZZ_CC" >/dev/null; then
     echo "make fuzz needs $FUZZ_CC (packages clang and libclang-rt-14-dev)" >&2
@@ -21,7 +22,7 @@ fi
 parts_of()
 {
     case $1 in
-    wire|form|json|jsoncheck)
+    wire|form|json|jsoncheck|pip)
         printf "$srcdir/mod_pyexec/%s.c " $module
         printf "$srcdir/sandbox-helper/%s.c " $wire
         printf '%s ' "$FUZZ_LIBS" ;;
