@@ -207,7 +207,8 @@ static int read_into(pyexec_task_t *task, apr_pool_t *pool)
     pyexec_task_set_limits(task, job.wall_ms);
     if (job.asked.install != PYEXEC_INSTALLS_NOTHING) {
         task->pool = task->pool->installer;
-        pyexec_install_set_limits(&task->limits, task->pool, job.wall_ms);
+        pyexec_install_set_limits(&task->limits, task->pool->install_ms,
+                                  task->pool->install_bytes, job.wall_ms);
     }
     if (build_frame(task, &job) != 0) {
         pyexec_notes_outcome(r, pxw_outcome_name(PXW_BROKEN));

@@ -5,6 +5,7 @@
  */
 #include "pyexec_install.h"
 
+#include "pyexec_directives.h"
 #include "pyexec_optional.h"
 #include "pyexec_outcome.h"
 #include "pyexec_pip.h"
@@ -82,13 +83,13 @@ pyexec_decode_e pyexec_install_decode(apr_pool_t *pool,
     return PYEXEC_DECODED;
 }
 
-void pyexec_install_set_limits(pyexec_limits_t *limits,
-                               const pyexec_pool_t *installer,
+void pyexec_install_set_limits(pyexec_limits_t *limits, apr_int64_t install_ms,
+                               apr_int64_t install_bytes,
                                apr_uint32_t wall_ms)
 {
-    apr_int64_t memory = MEMORY_BYTES + 2 * installer->install_bytes;
+    apr_int64_t memory = MEMORY_BYTES + 2 * install_bytes;
 
-    limits->wall_ms = (apr_uint32_t)installer->install_ms;
+    limits->wall_ms = (apr_uint32_t)install_ms;
     if (wall_ms != 0 && wall_ms < limits->wall_ms) {
         limits->wall_ms = wall_ms;
     }

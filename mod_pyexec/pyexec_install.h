@@ -7,7 +7,6 @@
 #ifndef PYEXEC_INSTALL_H
 #define PYEXEC_INSTALL_H
 
-#include "pyexec_config.h"
 #include "pyexec_dialect.h"
 
 /* The sentence for a place whose pool installs nothing: 403. */
@@ -19,10 +18,10 @@ pyexec_decode_e pyexec_install_decode(apr_pool_t *pool,
                                       pyexec_text_t pip, pyexec_job_t *job,
                                       const char **ret_problem);
 
-/* `installer`: the pool that does it; `wall_ms` may only shorten, 0: as the
- * pool says. */
-void pyexec_install_set_limits(pyexec_limits_t *limits,
-                               const pyexec_pool_t *installer,
+/* Of PyExecInstallTimeout and PyExecInstallSize; `wall_ms` may only shorten, 0:
+ * it does not. */
+void pyexec_install_set_limits(pyexec_limits_t *limits, apr_int64_t install_ms,
+                               apr_int64_t install_bytes,
                                apr_uint32_t wall_ms);
 
 /* The member of the answer that tells what became of it. */

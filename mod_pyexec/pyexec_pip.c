@@ -62,15 +62,16 @@ static void skip_blanks(reader_t *reader)
 static int refuse(reader_t *reader, const char *before, const char *after)
 {
     char word[SHOWN_BYTES + 4];
-    size_t start = reader->at;
     size_t end = reader->at;
+    size_t start;
     size_t size = 0;
 
     /* Of what is missing at the end, the word before it. */
-    while (end == reader->size && start > 0
-           && is_blank(reader->bytes[start - 1])) {
-        start--;
+    while (reader->at == reader->size && end > 0
+           && is_blank(reader->bytes[end - 1])) {
+        end--;
     }
+    start = end;
     while (start > 0 && !is_blank(reader->bytes[start - 1])) {
         start--;
     }
@@ -238,6 +239,9 @@ static int take_action(reader_t *reader)
     const char *bytes = reader->bytes + reader->at;
     size_t left = reader->size - reader->at;
 
+    if (left == 0) {
+        return refuse_all(reader, "The field 'pip' names no package.");
+    }
     if (left < 2 || bytes[0] != '-' || (bytes[1] != 'i' && bytes[1] != 'u')
         || (left > 2 && !is_blank(bytes[2]))) {
         return refuse(reader, "begins with ", " instead of -i (install) or -u "

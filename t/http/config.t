@@ -15,6 +15,26 @@ my $deep = "$dir/" . 'x' x 100;
 
 mkdir $deep or die;
 
+# Directories for packages: one that is right, and others that are not.
+my $packages = helper_dir();
+my ($shared, $foreign) = (helper_dir(), helper_dir());
+
+chmod 0775, $shared or die;
+chown 0, 0, $foreign or die if as_root();
+
+# Pools that may install, each with a name and more lines.
+sub installing
+{
+    my (@pools) = @_;
+    my $text = '';
+
+    while (my ($name, $more) = splice @pools, 0, 2) {
+        $text .= "<PyExecPool $name>\nPyExecEnvironment $packages\n"
+            . "PyExecNetwork proxy=127.0.0.1:3128\n$more\n</PyExecPool>\n";
+    }
+    return $text;
+}
+
 sub place { return "<Location \"/execute\">\n$_[0]\n</Location>\n" }
 
 # What -t refuses: name, text, what it must say.
@@ -127,6 +147,58 @@ my @refused = (
         ['10.0.0.1:80', qr/'10\.0\.0\.1:80' is neither public/])),
     ['PyExecEgress: in a place', place('PyExecEgress public'),
      qr/line 2 of FILE:\nPyExecEgress: connections belong to a server or virtual host/],
+
+    # packages
+    (map { ["PyExecEnvironment: $_->[0]", "PyExecEnvironment $_->[0]", $_->[1]] } (
+        ['packages', qr/line 1 of FILE:\nPyExecEnvironment: 'packages' is neither none nor the absolute path/],
+        ['/a /b', qr/PyExecEnvironment takes one argument/],
+        ["\"/a\tb\"", qr/is neither none nor/])),
+    ['PyExecEnvironment: missing', "${on}PyExecEnvironment /nonexistent/x",
+     qr{PYX0240: FILE:2: PyExecEnvironment: '/nonexistent/x' cannot be used: No such file}],
+    ['PyExecEnvironment: a file', "${on}PyExecEnvironment /etc/passwd", qr/it is not a directory/],
+    ['PyExecEnvironment: not for scripts', "${on}PyExecEnvironment /etc", qr{nothing in /etc is for scripts}],
+    ['PyExecEnvironment: all of it', "${on}PyExecEnvironment /usr", qr/could read far more/],
+    ['PyExecEnvironment: others write there', installing(a => "PyExecInstall On\nPyExecEnvironment $shared"),
+     qr/PYX0240: FILE:5: PyExecEnvironment: '\S+' cannot be used: others than its owner may write/],
+    (as_root() ? ['PyExecEnvironment: somebody else\'s',
+                  installing(a => "PyExecInstall On\nPyExecEnvironment $foreign"),
+                  qr/PYX0240: FILE:5: .*installed by the helper's user, whose it must be/] : ()),
+    ['PyExecInstall without a directory',
+     "<PyExecPool a>\nPyExecNetwork proxy=127.0.0.1:3128\nPyExecInstall On\n</PyExecPool>",
+     qr/PYX0241: FILE:3: PyExecInstall: the pool 'a' needs a directory for the packages: PyExecEnvironment/],
+    ['PyExecInstall without a network', installing(a => "PyExecInstall On\nPyExecNetwork none"),
+     qr/PYX0241: FILE:4: PyExecInstall: the pool 'a' needs a proxy to the index: PyExecNetwork/],
+    ['PyExecInstall without the sandbox',
+     installing(a => "PyExecInstall On\nPyExecIsolation restricted"),
+     qr/PYX0241: FILE:4: PyExecInstall: the pool 'a' needs PyExecIsolation full/],
+    ['PyExecInstall for all, and nothing else', "${on}PyExecInstall On",
+     qr/PYX0241: FILE:2: PyExecInstall: the pool 'tenant:main.example' needs a directory/],
+    ['two pools that install', installing(a => 'PyExecInstall On', b => 'PyExecInstall On'),
+     qr/PYX0242: FILE:9: the pools 'a' and 'b' cannot share the PyExecEnvironment '\S+': both install/],
+    ['two tenants that install', "PyExecEnvironment $packages\nPyExecInstall On\n"
+     . "PyExecNetwork proxy=127.0.0.1:3128\n$on"
+     . "<VirtualHost *:1>\nServerName a\n</VirtualHost>",
+     qr/PYX0242: FILE:2: the pools 'tenant:\S+' and 'tenant:\S+' cannot share/],
+    ['two interpreters of one directory', installing(a => 'PyExecInstall On', b => 'PyExecPython other'),
+     qr/PYX0242: FILE:7: the pools 'a' and 'b' cannot share .*: their PyExecPython differs/],
+    ['a tenant of the name of what installs',
+     installing(a => '') . "PyExecEnvironment $packages\nPyExecInstall On\n"
+     . "PyExecNetwork proxy=127.0.0.1:3128\nPyExecEngine On\nPyExecTenant x\n"
+     . place("PyExecEngine On\nPyExecTenant x+install"),
+     qr/PYX0015: no tenant can be named 'x\+install' where packages are installed for 'tenant:x'/],
+    (map { ["PyExecInstallIndex $_", "PyExecInstallIndex \"$_\"",
+            qr/line 1 of FILE:\nPyExecInstallIndex: '.*' is not http\(s\):/] }
+     ('a.example', 'ftp://a.example/', 'https://a.example', 'https:///simple/',
+      'https://user:word@a.example/', 'https://a.example/?x=1', 'https://a.example/#x',
+      'https://a.example/a b', 'https://-a.example/', "https://a.example/\xc3\xa4",
+      'file:///srv/', '--index-url', "https://a.example/$long")),
+    ['PyExecInstallTimeout', 'PyExecInstallTimeout 301',
+     qr/PyExecInstallTimeout: '301' is not within 100 ms to 300000 ms/],
+    ['PyExecInstallSize: too small', 'PyExecInstallSize 1023K',
+     qr/PyExecInstallSize: '1023K' is not within 1048576 bytes to 1610612736 bytes/],
+    ['PyExecInstallSize: too large', 'PyExecInstallSize 1537', qr/'1537' is not within/],
+    ['PyExecInstall in a place', place('PyExecInstall On'),
+     qr/PyExecInstall not allowed in <Location>/],
 
     # contexts
     ['a pool directive in a place', place('PyExecConcurrency 2'),
@@ -249,6 +321,11 @@ my @accepted = (
     ['PyExecLinks', "PyExecLinks On\nPyExecNetwork proxy=127.0.0.1:1\nPyExecEngine On", undef],
     ['PyExecLinks that a pool does not want',
      "PyExecLinks On\n<PyExecPool a>\nPyExecLinks Off\n</PyExecPool>", undef],
+    ['packages', installing(a => "PyExecInstall On\nPyExecInstallIndex HTTP://[::1]:1/a%20b/\n"
+                            . "PyExecInstallSize 1M\nPyExecInstallSource On",
+                            b => ''), undef],
+    ['packages that nobody installs', "${on}PyExecEnvironment $shared\nPyExecEnvironment none\n"
+     . "PyExecEnvironment $foreign\n", undef],
     ['nothing is switched on', "PyExecHelperProgram /nonexistent/x\n", undef],
 );
 

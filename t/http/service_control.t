@@ -35,6 +35,15 @@ refused($_->[0], $_->[1], $_->[2]) for (
     ['no pool', wire_frame(8, wire_field(1, $token)), qr/no pool is defined/],
     ['a pool out of range', setup_frame($token, body => wire_field(40, wire_field(2, 'q')
         . join '', map { $u32->(@$_) } [43, 99999])), qr/not to be understood/],
+    (map { ["a pool that installs, $_->[0]", setup_frame($token, pool => packages(%{ $_->[1] })), $_->[2]] } (
+        ['without a directory', { 80 => undef }, qr/a pool's directory of packages is no absolute path, or/],
+        ['into a relative one', { 80 => 'a' }, qr/no absolute path/],
+        ['into two', { 80 => "/a\n/b" }, qr/no absolute path/],
+        ['without an index', { 82 => undef }, qr/a pool that installs lacks/],
+        ['from no address', { 82 => '--index-url' }, qr/out of its range/],
+        ['from two addresses', { 82 => 'http://a/ http://b/' }, qr/out of its range/],
+        ['without a proxy', { 72 => undef }, qr/a pool that installs lacks/],
+        ['too much', { 81 => pack 'Q<', 1 << 63 }, qr/out of its range/])),
     ['two pools of one name', setup_frame($token, body => substr(setup_frame($token), 12 + 40)),
      qr/two pools have the same name/],
     ['an unknown field', setup_frame($token, body => wire_field(99, 'x')), qr/malformed/],
@@ -48,6 +57,15 @@ is(service_stop($place), 0, 'after all that it ends in peace');
 is(told(), "STOPPING=1\nSTATUS=ending", 'the service manager is told that it ends');
 mistakes();
 done_testing();
+
+# The fields of a pool that installs packages, with others in place of some.
+sub packages
+{
+    my %fields = (72 => '127.0.0.1:3128', 74 => pack('V', 1), 75 => pack('Q<', 1),
+                  80 => '/srv/x', 81 => pack('Q<', 1 << 20), 82 => 'https://a.example/', @_);
+
+    return join '', map { defined $fields{$_} ? wire_field($_, $fields{$_}) : () } sort keys %fields;
+}
 
 # The last that the service manager was told, but for how things are.
 sub told
