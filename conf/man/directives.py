@@ -32,7 +32,7 @@ ARGUMENTS = {
     'FORBID': 'call ...', 'ENV': 'name value', 'PYTHON': 'name',
     'DIRS': 'directory ...', 'NETWORK': 'none | proxy=address:port',
     'EGRESS': 'any | public | network ...', 'HELPER': 'spawn | unix:/path',
-    'OWNER': 'user[:group]', 'MODE': 'octal',
+    'OWNER': 'user[:group]', 'MODE': 'octal', 'DIR': 'none | directory',
 }
 
 
