@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "jail_install.h"
 #include "jail_programs.h"
 #include "jail_site.h"
 
@@ -425,8 +426,15 @@ int jail_mounts_enter(const struct jail *jail, const char **ret_step)
         rv = jail_site_each(jail->site, bind_site, NULL, ret_step);
     }
     if (rv == 0) {
+        rv = jail_site_each(jail->environment, bind_site, NULL, ret_step);
+    }
+    if (rv == 0) {
         *ret_step = "fill /etc";
         rv = fill_etc(jail);
+    }
+    if (rv == 0) {
+        *ret_step = "make room for packages (PyExecInstall)";
+        rv = jail_install_mount(jail, BUILD_AT);
     }
     if (rv == 0) {
         *ret_step = "change the root";

@@ -18,7 +18,7 @@
 
 /* For reading, although nothing reads it here: whether one may is better found
  * now than by a script. */
-static int open_plain(const char *path)
+int jail_site_open(const char *path)
 {
     struct open_how how = {
         .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
@@ -49,9 +49,10 @@ int jail_site_each(const char *list, jail_site_visit *visit, void *context,
         memcpy(path, at, size);
         path[size] = '\0';
         (void)snprintf(step, sizeof(step),
-                       "let runs read \"%s\" (PyExecSitePackages)", path);
+                       "let runs read \"%s\" (PyExecSitePackages,"
+                       " PyExecEnvironment)", path);
         *ret_step = step;
-        fd = open_plain(path);
+        fd = jail_site_open(path);
         rv = fd < 0 ? fd : visit(path, fd, context);
         at += size + (at[size] == '\n');
     }

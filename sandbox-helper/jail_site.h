@@ -9,6 +9,11 @@
 /* 0, or a negative errno, which ends the walk. */
 typedef int jail_site_visit(const char *path, int fd, void *context);
 
+/* In the zygote: opens a directory by an absolute path of which no component is
+ * a symbolic link. Its descriptor (close-on-exec, the caller's), or a negative
+ * errno. */
+int jail_site_open(const char *path);
+
 /* In the zygote: opens each directory of a list, one a line (NULL: none), and
  * visits it; the descriptor is closed afterwards. The module has resolved and
  * checked the names; whoever owns a directory above may have changed what they

@@ -12,6 +12,7 @@
 #include "python_paths.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* How far a zygote and its jobs are confined. */
 enum jail_level
@@ -31,6 +32,15 @@ struct jail
                        * line; NULL: none. Alive as long as the process */
     bool network;   /* jobs may connect to one listener each, in a network
                      * namespace of their own; at level full only */
+    const char *environment; /* the directory of the packages that clients
+                              * installed, as `site`; NULL: none */
+    uint64_t install_bytes; /* jobs install packages, up to so many bytes of
+                             * them, and nothing else; 0: they run scripts. With
+                             * `network` only */
+    const char *directory; /* the environment's own, with install_bytes: what
+                            * is installed becomes a generation in it */
+    const char *index;     /* where packages come from; the same */
+    bool sources;          /* of what has no wheel, too */
 };
 
 /* TREE(path, 1 if nothing works without it). */

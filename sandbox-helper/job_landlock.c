@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "jail_install.h"
 #include "jail_programs.h"
 #include "jail_site.h"
 #include "wire.h"
@@ -37,6 +38,13 @@
 #define FS_WRITE_FILE (1ull << 1)
 #define FS_READ_FILE (1ull << 2)
 #define FS_READ_DIR (1ull << 3)
+#define FS_REMOVE_DIR (1ull << 4)
+#define FS_REMOVE_FILE (1ull << 5)
+#define FS_MAKE_DIR (1ull << 7)
+#define FS_MAKE_REG (1ull << 8)
+#define FS_MAKE_SYM (1ull << 12)
+#define FS_REFER (1ull << 13)
+#define FS_TRUNCATE (1ull << 14)
 #define NET_CONNECT_TCP (1ull << 1)
 
 struct ruleset_attr
@@ -75,6 +83,10 @@ static const struct
 };
 
 #define READ (FS_READ_FILE | FS_READ_DIR)
+/* Files and directories, nothing else that a file system has. */
+#define CHANGE \
+    (READ | FS_WRITE_FILE | FS_TRUNCATE | FS_MAKE_REG | FS_MAKE_DIR \
+     | FS_REMOVE_FILE | FS_REMOVE_DIR)
 
 /* What a job may read, from which level on. A path that is not there grants
  * nothing. In the private root there is little else: "/" grants listing, of the
@@ -155,13 +167,28 @@ static int add_programs(int ruleset)
     return rv != 0 ? rv : grant(ruleset, "/dev/null", FS_WRITE_FILE);
 }
 
+/* Whatever ABI there is: the kernel refuses rights that are not handled. */
+static int add_install(int ruleset, uint64_t handled_fs)
+{
+    uint64_t access = (CHANGE | FS_REFER) & handled_fs;
+    int rv = grant(ruleset, JAIL_INSTALL_PREFIX, access);
+
+    return rv != 0 ? rv : grant(ruleset, JAIL_INSTALL_TEMPORARY, access);
+}
+
 static int add_grants(int ruleset, const struct jail *jail,
-                      const char **ret_step)
+                      uint64_t handled_fs, const char **ret_step)
 {
     int rv = jail->processes ? add_programs(ruleset) : 0;
 
+    if (rv == 0 && jail->install_bytes > 0) {
+        rv = add_install(ruleset, handled_fs);
+    }
     if (rv == 0) {
         rv = jail_site_each(jail->site, grant_site, &ruleset, ret_step);
+    }
+    if (rv == 0) {
+        rv = jail_site_each(jail->environment, grant_site, &ruleset, ret_step);
     }
 
     for (size_t i = 0; rv == 0 && i < sizeof(grants) / sizeof(grants[0]);
@@ -208,28 +235,56 @@ bool job_landlock_knows_ports(void)
     return abi >= 1 && abis[abi - 1].net != 0;
 }
 
-int job_landlock_build(const struct jail *jail, const char **ret_step)
+/* One that grants nothing yet: a descriptor, with what it handles, or a
+ * negative errno. */
+static int create_ruleset(struct ruleset_attr *ret_attr)
 {
     long abi = known_abi();
-    CLEANUP_FD int ruleset = -1;
-    struct ruleset_attr attr;
-    int rv;
+    int ruleset;
 
-    *ret_step = "build the Landlock ruleset (does the kernel have it, is"
-                " landlock in its lsm= list?)";
     if (abi < 1) {
         return abi < 0 ? -errno : -ENOSYS;
     }
-    attr = (struct ruleset_attr){
+    *ret_attr = (struct ruleset_attr){
         .handled_access_fs = abis[abi - 1].fs,
         .handled_access_net = abis[abi - 1].net,
         .scoped = abis[abi - 1].scoped,
     };
-    ruleset = (int)syscall(CALL_CREATE_RULESET, &attr, abis[abi - 1].size, 0);
+    ruleset = (int)syscall(CALL_CREATE_RULESET, ret_attr, abis[abi - 1].size,
+                           0);
+    return ruleset < 0 ? -errno : ruleset;
+}
+
+int job_landlock_build_commit(int directory)
+{
+    struct ruleset_attr attr;
+    CLEANUP_FD int ruleset = create_ruleset(&attr);
+    int rv;
+
     if (ruleset < 0) {
-        return -errno;
+        return ruleset;
     }
-    rv = add_grants(ruleset, jail, ret_step);
+    rv = grant(ruleset, JAIL_INSTALL_PREFIX, READ);
+    if (rv == 0) {
+        rv = grant_file(ruleset, directory,
+                        (CHANGE | FS_MAKE_SYM) & attr.handled_access_fs);
+    }
+    return rv != 0 ? rv : steal_fd(&ruleset);
+}
+
+int job_landlock_build(const struct jail *jail, const char **ret_step)
+{
+    struct ruleset_attr attr;
+    CLEANUP_FD int ruleset = -1;
+    int rv;
+
+    *ret_step = "build the Landlock ruleset (does the kernel have it, is"
+                " landlock in its lsm= list?)";
+    ruleset = create_ruleset(&attr);
+    if (ruleset < 0) {
+        return ruleset;
+    }
+    rv = add_grants(ruleset, jail, attr.handled_access_fs, ret_step);
     if (rv == 0 && jail->network) {
         rv = add_network(ruleset, attr.handled_access_net);
     }

@@ -18,6 +18,11 @@
  * has no Landlock. */
 int job_landlock_build(const struct jail *jail, const char **ret_step);
 
+/* The same for the job that takes over what was installed (job_commit.h): it
+ * reads that, changes files and directories in `directory`, and has nothing
+ * else. */
+int job_landlock_build_commit(int directory);
+
 /* Whether this kernel has rules for TCP ports (since ABI 4). */
 bool job_landlock_knows_ports(void);
 

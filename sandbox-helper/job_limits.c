@@ -40,14 +40,14 @@ int job_limits_forbid_dumps(void)
     return set(RLIMIT_CORE, limit.rlim_max > 1 ? 1 : limit.rlim_max);
 }
 
-int job_limits_close(bool processes)
+int job_limits_close(bool processes, uint64_t file_bytes)
 {
-    static const struct
+    const struct
     {
         int resource;
         rlim_t value;
     } closed[] = {
-        { RLIMIT_FSIZE, 0 },     /* output goes to pipes, files stay as is */
+        { RLIMIT_FSIZE, file_bytes },
         { RLIMIT_MEMLOCK, 0 },
         { RLIMIT_MSGQUEUE, 0 },
         { RLIMIT_NICE, 0 },

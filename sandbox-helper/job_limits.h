@@ -18,8 +18,10 @@ struct job_limits
 };
 
 /* In the job, before it is confined further: everything that no run needs.
- * `processes`: the run may start some. Returns 0 or a negative errno. */
-int job_limits_close(bool processes);
+ * `processes`: the run may start some. `file_bytes`: how large a file it may
+ * write, 0 where output goes to pipes and files stay as they are. Returns 0 or
+ * a negative errno. */
+int job_limits_close(bool processes, uint64_t file_bytes);
 
 /* No core file, and no handler of core dumps either, which a limit of 0 would
  * still call: the kernel takes a limit of one byte as the sign for that. A job

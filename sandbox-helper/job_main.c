@@ -21,15 +21,19 @@
 #include <unistd.h>
 
 #include "fdio.h"
+#include "jail_install.h"
 #include "job_caps.h"
+#include "job_commit.h"
 #include "job_landlock.h"
 #include "job_limits.h"
 #include "job_seccomp.h"
 #include "job_selftest.h"
 #include "job_stack.h"
+#include "py_environment.h"
 #include "py_examine.h"
 #include "py_hints.h"
 #include "py_hooks.h"
+#include "py_install.h"
 #include "py_link.h"
 #include "py_run.h"
 #include "py_runtime.h"
@@ -88,7 +92,7 @@ static int leave_user_namespace(const struct job_start *start)
 
 static int close_limits(const struct job_start *start)
 {
-    return job_limits_close(start->jail.processes);
+    return job_limits_close(start->jail.processes, start->jail.install_bytes);
 }
 
 static int drop_capabilities(const struct job_start *start)
@@ -129,13 +133,21 @@ static int restrict_files(const struct job_start *start)
  * it was started with these numbers being pipes. */
 static int take_descriptors(const struct job_start *start)
 {
+    unsigned int kept = JOB_FDS;
+
     for (int fd = 0; fd < JOB_FDS; fd++) {
         if (dup2(start->fds[fd], fd) != fd) {
             return -errno;
         }
     }
     report = JOB_FD_REPORT;
-    return close_range(JOB_FDS, ~0u, 0) != 0 ? -errno : 0;
+    if (start->role == JOB_COMMIT) {
+        if (dup2(start->directory, JOB_FD_DIRECTORY) != JOB_FD_DIRECTORY) {
+            return -errno;
+        }
+        kept = JOB_FD_DIRECTORY + 1;
+    }
+    return close_range(kept, ~0u, 0) != 0 ? -errno : 0;
 }
 
 static int reset_signals(const struct job_start *start)
@@ -343,6 +355,9 @@ static struct py_policy policy_of(const struct pxw_message *run)
         .imports_size = run->field[PXW_F_IMPORTS].size,
         .deny = (const char *)run->field[PXW_F_DENY].data,
         .deny_size = run->field[PXW_F_DENY].size,
+        .installed = pxw_u32(run, PXW_F_OPEN, 0) != 0
+                         ? py_environment_names()
+                         : NULL,
         .forbid = pxw_u32(run, PXW_F_FORBID, 0),
     };
 }
@@ -364,6 +379,30 @@ static void move_report_or_die(void)
     report = fd;
 }
 
+/* No script: pip, with what the run names. There is no policy of imports, and
+ * nothing of it is called. */
+static void __attribute__((noreturn))
+install_or_die(const struct job_start *start, const struct pxw_message *run)
+{
+    static struct py_script script;
+    const struct pxw_field *wanted = &run->field[PXW_F_INSTALL];
+    int status;
+
+    if (wanted->data == NULL || start->jail.install_bytes == 0
+        || !py_install_prepare(&start->jail, (const char *)wanted->data,
+                               wanted->size, &script)) {
+        fail_or_die("prepare an installation", -EINVAL, JOB_EXIT_RUN);
+    }
+    tell_plain(PXW_STARTED);
+    job_stack_watch(report);
+    script.call.report = report;
+    script.call.owner = getpid();
+    status = py_run_script(&script);
+    _exit(status == 0                    ? JOB_EXIT_INSTALLED
+          : status == JOB_EXIT_UNCHANGED ? JOB_EXIT_UNCHANGED
+                                         : 1);
+}
+
 static void __attribute__((noreturn)) run_or_die(const struct job_start *start)
 {
     static struct py_policy policy; /* the hooks keep it */
@@ -374,6 +413,9 @@ static void __attribute__((noreturn)) run_or_die(const struct job_start *start)
     read_run_or_die(&run);
     move_report_or_die();
     apply_limits_or_die(start, &run);
+    if (start->jail.install_bytes > 0 || pxw_has(&run, PXW_F_INSTALL)) {
+        install_or_die(start, &run);
+    }
     policy = policy_of(&run);
     if (!py_examine(&run, take_source(&run), &policy, &script, &refusal)) {
         refuse(&refusal);
@@ -389,16 +431,40 @@ static void __attribute__((noreturn)) run_or_die(const struct job_start *start)
     _exit(py_run_script(&script));
 }
 
+static void __attribute__((noreturn))
+test_or_die(const struct job_start *start)
+{
+    const char *hole = job_selftest(&start->jail);
+
+    if (hole != NULL) {
+        fail_or_die(hole, -EPERM, JOB_EXIT_SELFTEST);
+    }
+    _exit(JOB_EXIT_OK);
+}
+
+static void __attribute__((noreturn))
+commit_or_die(const struct job_start *start)
+{
+    const char *base = start->jail.environment;
+    const char *step = "";
+    int rv = job_commit(JAIL_INSTALL_PACKAGES, JOB_FD_DIRECTORY,
+                        base == NULL ? "" : strrchr(base, '/') + 1,
+                        start->jail.install_bytes, &step);
+
+    if (rv != 0) {
+        fail_or_die(step, rv, JOB_EXIT_COMMIT);
+    }
+    _exit(JOB_EXIT_OK);
+}
+
 void job_main(const struct job_start *start)
 {
     confine_or_die(start);
-    if (start->selftest) {
-        const char *hole = job_selftest(&start->jail);
-
-        if (hole != NULL) {
-            fail_or_die(hole, -EPERM, JOB_EXIT_SELFTEST);
-        }
-        _exit(JOB_EXIT_OK);
+    if (start->role == JOB_SELFTEST) {
+        test_or_die(start);
+    }
+    if (start->role == JOB_COMMIT) {
+        commit_or_die(start);
     }
     tell_plain(PXW_READY);
     run_or_die(start);

@@ -15,6 +15,9 @@
 enum job_exit
 {
     JOB_EXIT_OK = 0,        /* refused the source, or was never given one */
+    JOB_EXIT_UNCHANGED = 120, /* what a run was to install is there already */
+    JOB_EXIT_INSTALLED = 121, /* what a run installed is to be taken over */
+    JOB_EXIT_COMMIT = 122,  /* what was installed was not taken over */
     JOB_EXIT_SELFTEST = 124,
     JOB_EXIT_CONFINE = 125, /* a step of the confinement failed */
     JOB_EXIT_RUN = 126,     /* the RUN frame was malformed */
@@ -30,6 +33,15 @@ enum job_fd
     JOB_FDS = 4,
     JOB_FD_CGROUP = 4,    /* on the way only: not one of the job's */
     JOB_FORK_FDS = 5,
+    JOB_FD_DIRECTORY = 4, /* of JOB_COMMIT */
+};
+
+/* What a job is for. */
+enum job_role
+{
+    JOB_RUN,      /* what the keeper hands to it */
+    JOB_SELFTEST, /* trying its own confinement */
+    JOB_COMMIT,   /* taking over what a run has installed: job_commit.h */
 };
 
 struct job_start
@@ -43,7 +55,8 @@ struct job_start
     uint64_t warm_bytes;   /* address space of the zygote */
     struct jail jail;
     uint32_t tasks;        /* RLIMIT_NPROC at JAIL_RESTRICTED, else 0 */
-    bool selftest;         /* try the confinement instead of taking a run */
+    enum job_role role;
+    int directory;         /* the environment's, of JOB_COMMIT; else -1 */
 };
 
 /* In the child, right after py_runtime_fork(). Never returns: every branch

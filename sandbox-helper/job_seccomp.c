@@ -67,6 +67,9 @@ static int add_refusals(scmp_filter_ctx context, const struct jail *jail)
     if (jail->processes) {
         SECCOMP_TREE_UNSUPPORTED(CALL)
     }
+    if (jail->install_bytes > 0) {
+        SECCOMP_INSTALL_UNSUPPORTED(CALL)
+    }
     action = SCMP_ACT_ERRNO(ENOSYS);
     SECCOMP_ABSENT(CALL)
 #undef CALL
@@ -103,6 +106,15 @@ static int add_rules(scmp_filter_ctx context, const struct jail *jail)
     else {
         SECCOMP_ALONE_PLAIN(CALL)
         SECCOMP_ALONE_ARGUED(ARGUED)
+    }
+    if (jail->install_bytes > 0) {
+        SECCOMP_INSTALL_PLAIN(CALL)
+    }
+    if (jail->processes || jail->install_bytes > 0) {
+        SECCOMP_WRITING_ARGUED(ARGUED)
+    }
+    else {
+        SECCOMP_READING_ARGUED(ARGUED)
     }
 #undef CALL
 #undef ARGUED

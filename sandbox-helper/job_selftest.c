@@ -26,6 +26,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "jail_install.h"
+#include "jail_mounts.h"
 #include "python_paths.h"
 #include "wire.h"
 
@@ -54,6 +56,32 @@ static bool cannot_write_but_to_null(void)
            && cannot_open("/tmp", O_WRONLY | O_TMPFILE, EPERM)
            && cannot_open("/dev/zero", O_WRONLY, EACCES)
            /* the mount is asked first where the file is our user's own */
+           && (cannot_open(PYEXEC_PYTHON_STDLIB "/os.py", O_WRONLY, EACCES)
+               || cannot_open(PYEXEC_PYTHON_STDLIB "/os.py", O_WRONLY, EROFS));
+}
+
+static bool can_write_a_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    bool wrote = fd >= 0 && write(fd, "x", 1) == 1;
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return wrote && unlink(path) == 0;
+}
+
+/* By the mounts, or by Landlock where they say nothing; and nothing that is no
+ * file or directory. */
+static bool can_write_packages_only(void)
+{
+    return can_write_a_file(JAIL_INSTALL_PREFIX "/selftest")
+           && can_write_a_file(JAIL_INSTALL_TEMPORARY "/selftest")
+           && symlinkat("/", AT_FDCWD, JAIL_INSTALL_TEMPORARY "/link") != 0
+           && errno == EACCES
+           && cannot_open(JAIL_HOME "/selftest", O_WRONLY | O_CREAT, EROFS)
+           && cannot_open(JAIL_INSTALL_TEMPORARY, O_WRONLY | O_TMPFILE, EPERM)
+           && cannot_open("/dev/zero", O_WRONLY, EACCES)
            && (cannot_open(PYEXEC_PYTHON_STDLIB "/os.py", O_WRONLY, EACCES)
                || cannot_open(PYEXEC_PYTHON_STDLIB "/os.py", O_WRONLY, EROFS));
 }
@@ -350,14 +378,12 @@ static bool holds_no_other_descriptor(void)
     return true;
 }
 
-/* What kind of run a probe is for. */
-enum kind
+/* What jobs may be allowed on top. */
+enum trait
 {
-    ANY,
-    ALONE, /* cannot start processes */
-    TREE,  /* can */
-    QUIET, /* has no network */
-    NETWORK, /* has one */
+    TREE = 1,    /* to start processes */
+    NETWORK = 2, /* to connect to the proxy */
+    INSTALL = 4, /* to write where packages go */
 };
 
 static const struct
@@ -365,57 +391,64 @@ static const struct
     const char *hole;
     bool (*holds)(void);
     enum jail_level level;
-    enum kind kind;
+    unsigned int needs;  /* traits: for jobs that have all of these */
+    unsigned int spares; /* … and none of these */
 } probes[] = {
-    { "self-test: a file can be created", cannot_create_a_file, JAIL_RESTRICTED, ALONE },
-    { "self-test: a file can be written to", cannot_write_but_to_null, JAIL_FULL, TREE },
-    { "self-test: /proc can be seen", cannot_see_proc, JAIL_RESTRICTED, ANY },
-    { "self-test: Landlock does not hold", landlock_holds, JAIL_RESTRICTED, ANY },
-    { "self-test: the library cannot be read", can_read_the_library, JAIL_RESTRICTED, ANY },
-    { "self-test: the root is not private", root_is_private, JAIL_FULL, ANY },
-    { "self-test: programs can be seen", root_has_no_programs, JAIL_FULL, ALONE },
-    { "self-test: a socket can be made", cannot_make_a_socket, JAIL_RESTRICTED, QUIET },
+    { "self-test: a file can be created", cannot_create_a_file, JAIL_RESTRICTED, 0,
+      TREE | INSTALL },
+    { "self-test: a file can be written to", cannot_write_but_to_null, JAIL_FULL, TREE,
+      INSTALL },
+    { "self-test: files can be written elsewhere than where packages go",
+      can_write_packages_only, JAIL_FULL, INSTALL, 0 },
+    { "self-test: /proc can be seen", cannot_see_proc, JAIL_RESTRICTED, 0, 0 },
+    { "self-test: Landlock does not hold", landlock_holds, JAIL_RESTRICTED, 0, 0 },
+    { "self-test: the library cannot be read", can_read_the_library, JAIL_RESTRICTED, 0, 0 },
+    { "self-test: the root is not private", root_is_private, JAIL_FULL, 0, 0 },
+    { "self-test: programs can be seen", root_has_no_programs, JAIL_FULL, 0, TREE },
+    { "self-test: a socket can be made", cannot_make_a_socket, JAIL_RESTRICTED, 0, NETWORK },
     { "self-test: sockets other than TCP's can be made", cannot_make_other_sockets, JAIL_FULL,
-      NETWORK },
-    { "self-test: the way to the proxy is not there", can_reach_the_listener, JAIL_FULL, NETWORK },
-    { "self-test: the network can be reached", cannot_reach_a_network, JAIL_FULL, NETWORK },
-    { "self-test: other ports can be reached", cannot_reach_other_ports, JAIL_FULL, NETWORK },
-    { "self-test: a port can be listened at", cannot_listen, JAIL_FULL, NETWORK },
-    { "self-test: a process can be started", cannot_fork, JAIL_RESTRICTED, ALONE },
-    { "self-test: a program can be executed", cannot_execute, JAIL_RESTRICTED, ALONE },
-    { "self-test: no program can be executed", can_execute_programs, JAIL_FULL, TREE },
-    { "self-test: any file can be executed", cannot_execute_a_library, JAIL_FULL, TREE },
+      NETWORK, 0 },
+    { "self-test: the way to the proxy is not there", can_reach_the_listener, JAIL_FULL, NETWORK, 0 },
+    { "self-test: the network can be reached", cannot_reach_a_network, JAIL_FULL, NETWORK, 0 },
+    { "self-test: other ports can be reached", cannot_reach_other_ports, JAIL_FULL, NETWORK, 0 },
+    { "self-test: a port can be listened at", cannot_listen, JAIL_FULL, NETWORK, 0 },
+    { "self-test: a process can be started", cannot_fork, JAIL_RESTRICTED, 0, TREE },
+    { "self-test: a program can be executed", cannot_execute, JAIL_RESTRICTED, 0, TREE },
+    { "self-test: no program can be executed", can_execute_programs, JAIL_FULL, TREE, 0 },
+    { "self-test: any file can be executed", cannot_execute_a_library, JAIL_FULL, TREE, 0 },
     { "self-test: programs without a path can be executed", cannot_execute_without_a_path,
-      JAIL_FULL, TREE },
-    { "self-test: a process can escape its parent", cannot_fork_a_sibling, JAIL_FULL, TREE },
-    { "self-test: PID 1 can be hurt", cannot_hurt_init, JAIL_FULL, TREE },
+      JAIL_FULL, TREE, 0 },
+    { "self-test: a process can escape its parent", cannot_fork_a_sibling, JAIL_FULL, TREE, 0 },
+    { "self-test: PID 1 can be hurt", cannot_hurt_init, JAIL_FULL, TREE, 0 },
     { "self-test: a process in namespaces can be started", cannot_fork_into_namespaces,
-      JAIL_FULL, ANY },
-    { "self-test: a namespace can be made", cannot_make_namespaces, JAIL_RESTRICTED, ANY },
+      JAIL_FULL, 0, 0 },
+    { "self-test: a namespace can be made", cannot_make_namespaces, JAIL_RESTRICTED, 0, 0 },
     { "self-test: another process can be signalled", cannot_signal_others,
-      JAIL_RESTRICTED, ALONE },
-    { "self-test: the job is PID 1", is_not_init, JAIL_RESTRICTED, ANY },
-    { "self-test: the job is root", is_not_root, JAIL_RESTRICTED, ANY },
-    { "self-test: privileges are left", has_no_privileges, JAIL_RESTRICTED, ANY },
-    { "self-test: capabilities are left", bounding_set_is_empty, JAIL_FULL, ANY },
-    { "self-test: no filter is attached", is_filtered, JAIL_RESTRICTED, ANY },
+      JAIL_RESTRICTED, 0, TREE },
+    { "self-test: the job is PID 1", is_not_init, JAIL_RESTRICTED, 0, 0 },
+    { "self-test: the job is root", is_not_root, JAIL_RESTRICTED, 0, 0 },
+    { "self-test: privileges are left", has_no_privileges, JAIL_RESTRICTED, 0, 0 },
+    { "self-test: capabilities are left", bounding_set_is_empty, JAIL_FULL, 0, 0 },
+    { "self-test: no filter is attached", is_filtered, JAIL_RESTRICTED, 0, 0 },
     { "self-test: descriptors can be multiplied", cannot_unshare_descriptors,
-      JAIL_RESTRICTED, ANY },
-    { "self-test: memory can be shared", cannot_share_memory, JAIL_RESTRICTED, ANY },
-    { "self-test: a core can be dumped", cannot_dump_core, JAIL_RESTRICTED, ALONE },
-    { "self-test: a program can be dumped", cannot_dump_programs, JAIL_FULL, TREE },
+      JAIL_RESTRICTED, 0, 0 },
+    { "self-test: memory can be shared", cannot_share_memory, JAIL_RESTRICTED, 0, 0 },
+    { "self-test: a core can be dumped", cannot_dump_core, JAIL_RESTRICTED, 0, TREE },
+    { "self-test: a program can be dumped", cannot_dump_programs, JAIL_FULL, TREE, 0 },
     { "self-test: a descriptor was inherited", holds_no_other_descriptor,
-      JAIL_RESTRICTED, ANY },
+      JAIL_RESTRICTED, 0, 0 },
 };
 
 const char *job_selftest(const struct jail *jail)
 {
-    enum kind other = jail->processes ? ALONE : TREE;
-    enum kind others = jail->network ? QUIET : NETWORK;
+    unsigned int has = (jail->processes ? TREE : 0)
+                       | (jail->network ? NETWORK : 0)
+                       | (jail->install_bytes > 0 ? INSTALL : 0);
 
     for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
-        if (jail->level >= probes[i].level && probes[i].kind != other
-            && probes[i].kind != others && !probes[i].holds()) {
+        if (jail->level >= probes[i].level
+            && (probes[i].needs & has) == probes[i].needs
+            && (probes[i].spares & has) == 0 && !probes[i].holds()) {
             return probes[i].hole;
         }
     }

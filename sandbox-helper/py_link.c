@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 static const unsigned char program_text[] = {
-#include "link_fetch_data.h"
+#include "link_fetch_py.h"
     0,
 };
 

@@ -43,7 +43,10 @@ bool py_policy_allows_import(const struct py_policy *policy, const char *name,
         return false;
     }
     return policy->imports == NULL
-           || lists(policy->imports, policy->imports_size, name, top);
+           || lists(policy->imports, policy->imports_size, name, top)
+           || (policy->installed != NULL
+               && lists(policy->installed, strlen(policy->installed), name,
+                        top));
 }
 
 bool py_policy_mode_writes(const char *mode, size_t size)

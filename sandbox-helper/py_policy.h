@@ -15,6 +15,8 @@ struct py_policy
 {
     const char *imports;  /* names, one a line; NULL: anything */
     size_t imports_size;
+    const char *installed; /* names, one a line, that may be imported as well;
+                            * NULL: none */
     const char *deny;     /* names, one a line; NULL: none */
     size_t deny_size;
     uint32_t forbid;      /* enum pxw_forbid */

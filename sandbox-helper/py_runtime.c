@@ -17,6 +17,7 @@
 #include "log.h"
 #include "py_arenas.h"
 #include "py_call.h"
+#include "py_environment.h"
 #include "py_hooks.h"
 #include "py_numpy.h"
 #include "py_sample.h"
@@ -92,6 +93,7 @@ int py_runtime_start(int text_file, const char **ret_reason)
 
 static void preload(const char *name)
 {
+    PyObject *before = py_environment_remember();
     PyObject *module = PyImport_ImportModule(name);
 
     if (module == NULL) {
@@ -111,8 +113,10 @@ static void preload(const char *name)
         Py_XDECREF(value);
         Py_XDECREF(traceback);
         PyErr_Clear();
+        py_environment_forget(before);
     }
     Py_XDECREF(module);
+    Py_XDECREF(before);
 }
 
 static void call_gc(const char *function)
@@ -164,7 +168,8 @@ static void preload_list(const char *list, size_t size, bool standard)
     }
 }
 
-int py_runtime_preload(const char *list, size_t size, const char *site)
+int py_runtime_preload(const char *list, size_t size, const char *site,
+                       const char *environment)
 {
     expects_imports = size > 0;
     if (py_uname_prepare() != 0) {
@@ -178,7 +183,7 @@ int py_runtime_preload(const char *list, size_t size, const char *site)
      * copy, msvcrt in subprocess): whoever asks for its modules alone does not
      * want to find those in a directory of PyExecSitePackages, here. */
     preload_list(list, size, true);
-    if (py_site_add(site) != 0) {
+    if (py_site_add(site) != 0 || py_environment_shut(environment) != 0) {
         PyErr_Print();
         return -1;
     }
@@ -188,6 +193,10 @@ int py_runtime_preload(const char *list, size_t size, const char *site)
         return -1;
     }
     py_numpy_prepare();
+    if (py_environment_open(environment) != 0) {
+        PyErr_Print();
+        return -1;
+    }
     /* A collection in a job must not touch, and so copy, all of this. */
     call_gc("collect");
     call_gc("freeze");

@@ -14,10 +14,12 @@
 int py_runtime_start(int text_file, const char **ret_reason);
 
 /* In the zygote: puts the directories of `site` (one a line; NULL: none) into
- * sys.path, imports each of the modules in `list` (one a line), then
+ * sys.path, imports each of the modules in `list` (one a line), lets jobs find
+ * what is in `environment` (a directory; NULL: none), then
  * freezes what is there out of the garbage collector. A module that is not
  * installed is logged and left out. 0, or -1 after a line on stderr. */
-int py_runtime_preload(const char *list, size_t size, const char *site);
+int py_runtime_preload(const char *list, size_t size, const char *site,
+                       const char *environment);
 
 /* The interpreter's version, "3.11.2". Static. */
 const char *py_runtime_version(void);

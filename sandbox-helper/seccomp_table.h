@@ -155,14 +155,23 @@
     ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_GET_SECCOMP)) \
     ARGUED(prctl, 1, SCMP_A0_32(SCMP_CMP_EQ, PR_CAPBSET_READ))
 
+/* Where no file is ever opened for writing or created, by any route. */
+#define SECCOMP_READING_ARGUED(ARGUED) \
+    ARGUED(open, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0)) \
+    ARGUED(openat, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0))
+
+/* Where some are: hardly a program does without /dev/null, and packages have to
+ * go somewhere. That nothing else is opened for writing is left to Landlock,
+ * the read-only mounts and RLIMIT_FSIZE; files without a name stay refused. */
+#define SECCOMP_WRITING_ARGUED(ARGUED) \
+    ARGUED(open, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, OPEN_TMPFILE_BIT, 0)) \
+    ARGUED(openat, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, OPEN_TMPFILE_BIT, 0))
+
 /* Where a run is one process. */
 #define SECCOMP_ALONE_PLAIN(CALL) \
     /* its own limits: without a capability they can only go down */ \
     CALL(setrlimit)
 #define SECCOMP_ALONE_ARGUED(ARGUED) \
-    /* no file is ever opened for writing or created, by any route */ \
-    ARGUED(open, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0)) \
-    ARGUED(openat, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, OPEN_WRITE_BITS, 0)) \
     ARGUED(prlimit64, 1, SCMP_A0_32(SCMP_CMP_EQ, 0)) \
     /* signals to itself only */ \
     ARGUED(kill, 1, SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_OWN_PID)) \
@@ -181,11 +190,6 @@
     (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID)
 
 #define SECCOMP_TREE_ARGUED(ARGUED) \
-    /* hardly a program does without /dev/null: that nothing else is opened \
-     * for writing is left to Landlock, the read-only mounts and RLIMIT_FSIZE; \
-     * files without a name stay refused */ \
-    ARGUED(open, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, OPEN_TMPFILE_BIT, 0)) \
-    ARGUED(openat, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, OPEN_TMPFILE_BIT, 0)) \
     /* a process as fork(), and as vfork() and posix_spawn() make it; never \
      * CLONE_PARENT, which would make it a child of the zygote's, nor parts \
      * that are shared with processes that go on */ \
@@ -250,9 +254,22 @@
     ARGUED(getsockopt, 2, SCMP_A1_32(SCMP_CMP_EQ, IPPROTO_TCP), \
            SCMP_A2_32(SCMP_CMP_EQ, TCP_NODELAY))
 
+/* Where packages are installed, and where what came of it is taken over: into
+ * directories of its own, which Landlock names; there are no other files to
+ * change. No links to what is there, no devices, no owners, no attributes. */
+#define SECCOMP_INSTALL_PLAIN(CALL) \
+    CALL(mkdir) CALL(mkdirat) CALL(rmdir) CALL(unlink) CALL(unlinkat) \
+    CALL(rename) CALL(renameat) CALL(renameat2) \
+    CALL(chmod) CALL(fchmod) CALL(fchmodat) CALL(utimensat) \
+    CALL(ftruncate) CALL(fsync) CALL(fdatasync) \
+    /* which generation is the current one, and who still has another */ \
+    CALL(symlinkat) CALL(flock) CALL(syncfs)
+
 /* As on a file system without attributes: `ls -l` takes any other refusal for
  * a failure of its own. */
 #define SECCOMP_TREE_UNSUPPORTED(CALL) CALL(getxattr) CALL(lgetxattr)
+/* shutil asks for them when it copies a file. */
+#define SECCOMP_INSTALL_UNSUPPORTED(CALL) CALL(listxattr) CALL(llistxattr)
 
 /* There is never memory for sharing: a program that asks for it is told so in
  * the way it must be prepared for. */

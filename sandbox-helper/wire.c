@@ -10,6 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SMALL (8u << 10)
+/* Room for one list, which is the largest thing in a packet of the fork
+ * channel. */
+#define PACKET (PXW_LIST_MAX + SMALL)
+/* … and for the texts that there are of a pool beside it. */
+#define POOL (PACKET + PXW_DIRS_MAX + PXW_TEXT_MAX)
+
 enum kind
 {
     KIND_NONE,
@@ -24,7 +31,7 @@ enum kind
     KIND_LINE,   /* up to PXW_BLOB_MAX, no NUL */
     KIND_BLOB,   /* up to PXW_BLOB_MAX */
     KIND_OUTPUT, /* up to PXW_OUTPUT_MAX */
-    KIND_FIELDS, /* up to PXW_LIST_MAX, a body of its own */
+    KIND_FIELDS, /* up to POOL, a body of its own */
 };
 
 static const uint8_t kinds[PXW_TAGS] = {
@@ -123,11 +130,6 @@ struct rule
     uint8_t many;
 };
 
-#define SMALL (8u << 10)
-/* Room for one list, which is the largest thing in a packet of the fork
- * channel. */
-#define PACKET (PXW_LIST_MAX + SMALL)
-
 static const struct rule rules[] = {
     { .type = PXW_HELLO, .max_body = 64, .must = { PXW_F_TOKEN } },
     { .type = PXW_RUN, .max_body = PXW_BLOB_MAX,
@@ -161,7 +163,7 @@ static const struct rule rules[] = {
       .must = { PXW_F_READY, PXW_F_VERSION }, .may = { PXW_F_TEXT } },
     { .type = PXW_UNSERVED, .max_body = SMALL,
       .must = { PXW_F_REASON, PXW_F_TEXT } },
-    { .type = PXW_WARM, .max_body = PACKET,
+    { .type = PXW_WARM, .max_body = POOL,
       .must = { PXW_F_SLOTS, PXW_F_MEMORY },
       .may = { PXW_F_ENV, PXW_F_PRELOAD, PXW_F_LEVEL, PXW_F_PROCESSES,
                PXW_F_SITE, PXW_F_VERSION, PXW_F_NETWORK, PXW_F_LINK_MS,
@@ -190,7 +192,7 @@ static const struct rule rules[] = {
 
 /* The inside of PXW_F_POOL_DEF. */
 static const struct rule pool_rule = {
-    .max_body = PXW_LIST_MAX + SMALL,
+    .max_body = POOL,
     .must = { PXW_F_POOL, PXW_F_CONCURRENCY, PXW_F_QUEUE, PXW_F_QUEUE_MS,
               PXW_F_WALL_MS, PXW_F_CPU_MS, PXW_F_MEMORY, PXW_F_OUTPUT,
               PXW_F_FILES, PXW_F_THREADS },
@@ -319,7 +321,7 @@ static bool fits_kind(const struct pxw_field *field)
     case KIND_OUTPUT:
         return field->size <= PXW_OUTPUT_MAX;
     case KIND_FIELDS:
-        return field->size <= PXW_LIST_MAX + SMALL;
+        return field->size <= POOL;
     case KIND_NONE:
         break;
     }

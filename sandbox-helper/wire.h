@@ -57,7 +57,9 @@
  *                                          of jobs with NETWORK, their
  *                                          listener; or with ERROR and no
  *                                          descriptor
- *     EXITED   zygote: a job was reaped, and whatever it had started is gone
+ *     EXITED   zygote: a job was reaped, and whatever it had started is gone;
+ *              where packages were to be installed its status is 0 if they
+ *              have become the environment's, and TEXT may say why not
  *
  *   job's stdin (pipe): keeper -> job
  *     RUN      the frame as the keeper got it, its limits brought down to the
@@ -277,10 +279,10 @@ enum pxw_tag
     PXW_F_LINK_BYTES = 79, /* u32: how large the script may be; of a pool */
 
     /* packages that clients install */
-    PXW_F_ENVIRONMENT = 80, /* list of one absolute path: the directory that
-                           * has a pool's generations of packages
-                           * (keeper_environment.h); in WARM: the generation
-                           * to load from, or to begin with; absent: none */
+    PXW_F_ENVIRONMENT = 80, /* absolute path of the directory that has a pool's
+                           * generations of packages (job_commit.h); in WARM
+                           * with a second line, if there is any: the one to
+                           * load from, or to begin with */
     PXW_F_INSTALL_BYTES = 81, /* u64: of a pool: runs of it install packages
                            * and nothing else, and this is how large all that
                            * is installed may be together; in WARM the same */

@@ -47,15 +47,13 @@
 #include "wire.h"
 #include "zygote_jobs.h"
 #include "zygote_network.h"
+#include "zygote_own.h"
+#include "zygote_warm.h"
 
 #define CHANNEL 3
-#define PACKET_BYTES (PXW_HEADER_BYTES + PXW_LIST_MAX + 8192)
+#define PACKET_BYTES (PXW_HEADER_BYTES + PXW_LIST_MAX + PXW_DIRS_MAX \
+                      + PXW_TEXT_MAX + 8192)
 #define THREAD_STACK_BYTES (2u << 20)
-
-static const char *const level_names[] = {
-    [JAIL_RESTRICTED] = "restricted",
-    [JAIL_FULL] = "full",
-};
 
 /* The last packet received: messages point into it. */
 static uint8_t packet[PACKET_BYTES];
@@ -165,9 +163,10 @@ static void enter_jail_or_die(const struct jail *jail)
     int rv;
 
     tasks_fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    rv = tasks_fd < 0 ? -errno : zygote_jobs_open();
+    step = "open this process's entries in /proc";
+    rv = tasks_fd < 0 ? -errno : zygote_jobs_open(jail, &step);
     if (rv != 0) {
-        die("open this process's entries in /proc", rv);
+        die(step, rv);
     }
     if (jail->level == JAIL_FULL) {
         rv = jail_ns_enter(&step);
@@ -205,7 +204,7 @@ static void announce(enum jail_level level)
 
     pxw_begin(&frame, PXW_WARMED);
     pxw_put_str(&frame, PXW_F_PYTHON, py_runtime_version());
-    pxw_put_str(&frame, PXW_F_LEVEL, level_names[level]);
+    pxw_put_str(&frame, PXW_F_LEVEL, zygote_warm_level(level));
     pxw_put_u64(&frame, PXW_F_MEMORY, zygote_jobs_own_bytes());
     send_or_die(&frame, NULL, 0);
 }
@@ -254,9 +253,12 @@ static void serve_request(void)
     answer_fork(number, started, error);
 }
 
-static void report_exit(uint32_t index, const struct zygote_job *job)
+static void report_exit(uint32_t index, const struct zygote_job *job,
+                        const struct jail *jail)
 {
     struct pxw_writer frame = { 0 };
+    struct zygote_job_end end;
+    char text[512] = "";
     int rv = zygote_jobs_reap(index);
 
     if (rv < 0) {
@@ -265,17 +267,24 @@ static void report_exit(uint32_t index, const struct zygote_job *job)
     if (rv == 0) {
         return;
     }
+    end = job->end;
+    if (jail->install_bytes > 0) {
+        zygote_own_settle(index, &end.status, text, sizeof(text));
+    }
     pxw_begin(&frame, PXW_EXITED);
     pxw_put_u64(&frame, PXW_F_JOB, job->number);
-    pxw_put_u32(&frame, PXW_F_WAIT, (uint32_t)job->end.status);
-    pxw_put_u64(&frame, PXW_F_CPU_US, job->end.cpu_us);
-    pxw_put_u64(&frame, PXW_F_PEAK, job->end.peak_bytes);
+    pxw_put_u32(&frame, PXW_F_WAIT, (uint32_t)end.status);
+    pxw_put_u64(&frame, PXW_F_CPU_US, end.cpu_us);
+    pxw_put_u64(&frame, PXW_F_PEAK, end.peak_bytes);
+    if (text[0] != '\0') {
+        pxw_put_str(&frame, PXW_F_TEXT, text);
+    }
     send_or_die(&frame, NULL, 0);
     zygote_jobs_renew(index);
 }
 
 /* Waits for requests and for ends of jobs, in one poll(2) without timeout. */
-static void __attribute__((noreturn)) serve(void)
+static void __attribute__((noreturn)) serve(const struct jail *jail)
 {
     uint32_t count;
     const struct zygote_job *jobs = zygote_jobs_table(&count);
@@ -302,7 +311,7 @@ static void __attribute__((noreturn)) serve(void)
         /* Ends first: they free slots for the request. */
         for (uint32_t i = 0; i < count; i++) {
             if (fds[i].revents != 0) {
-                report_exit(i, &jobs[i]);
+                report_exit(i, &jobs[i], jail);
             }
         }
         if (fds[count].revents != 0) {
@@ -325,23 +334,6 @@ static void set_thread_stacks(void)
     }
 }
 
-/* What the keeper asks for; it decides when less will do, never we. */
-static enum jail_level level_or_die(const struct pxw_message *warm)
-{
-    const struct pxw_field *wanted = &warm->field[PXW_F_LEVEL];
-
-    if (wanted->data == NULL) {
-        return JAIL_FULL;
-    }
-    for (int level = JAIL_RESTRICTED; level <= JAIL_FULL; level++) {
-        if (strlen(level_names[level]) == wanted->size
-            && memcmp(level_names[level], wanted->data, wanted->size) == 0) {
-            return (enum jail_level)level;
-        }
-    }
-    die("set up the isolation level that was asked for", -EINVAL);
-}
-
 static void check_release_or_die(const struct pxw_message *warm)
 {
     static const char ours[] = PACKAGE_VERSION;
@@ -350,62 +342,6 @@ static void check_release_or_die(const struct pxw_message *warm)
     if (theirs->data == NULL || theirs->size != sizeof(ours) - 1
         || memcmp(theirs->data, ours, sizeof(ours) - 1) != 0) {
         die_of_release(theirs->data == NULL ? NULL : theirs);
-    }
-}
-
-/* A copy, for the next packet overwrites this one. */
-static const char *copy_or_die(const struct pxw_field *field)
-{
-    char *copy = strndup((const char *)field->data, field->size);
-
-    if (copy == NULL) {
-        die("keep what the keeper said", -ENOMEM);
-    }
-    return copy;
-}
-
-static struct jail jail_or_die(const struct pxw_message *warm)
-{
-    struct jail jail = {
-        .level = level_or_die(warm),
-        .processes = pxw_u32(warm, PXW_F_PROCESSES, 1) > 1,
-        .site = pxw_has(warm, PXW_F_SITE)
-                    ? copy_or_die(&warm->field[PXW_F_SITE]) : NULL,
-        .network = pxw_u32(warm, PXW_F_NETWORK, 0) != 0,
-    };
-
-    if (jail.processes && jail.level < JAIL_FULL) {
-        die("let runs start processes (PyExecProcesses) below isolation full",
-            -EINVAL);
-    }
-    if (jail.network && jail.level < JAIL_FULL) {
-        die("give runs a network (PyExecNetwork) below isolation full",
-            -EINVAL);
-    }
-    return jail;
-}
-
-/* Before CPython reads the environment, and long after the loader has: what
- * names would mean something to it was refused by the configuration. */
-static void set_environment_or_die(const struct pxw_field *list)
-{
-    const char *at = (const char *)list->data;
-    const char *end = at + list->size;
-
-    while (at < end) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        char *line = strndup(at, (size_t)((stop == NULL ? end : stop) - at));
-        char *value = line == NULL ? NULL : strchr(line, '=');
-
-        if (value == NULL || value == line) {
-            die("understand a variable of the environment", -EINVAL);
-        }
-        *value = '\0';
-        if (setenv(line, value + 1, 1) != 0) {
-            die("set a variable of the environment", -errno);
-        }
-        free(line);
-        at = stop == NULL ? end : stop + 1;
     }
 }
 
@@ -439,7 +375,10 @@ int main(void)
     }
     (void)receive_or_die(PXW_WARM, &text_file, 0, 1, &warm);
     check_release_or_die(&warm);
-    jail = jail_or_die(&warm);
+    rv = zygote_warm_read(&warm, &jail, &reason);
+    if (rv != 0) {
+        die(reason, rv);
+    }
     enter_jail_or_die(&jail);
     rv = zygote_jobs_prepare(pxw_u32(&warm, PXW_F_SLOTS, 0), &jail, &reason);
     if (rv != 0) {
@@ -449,8 +388,9 @@ int main(void)
     if (rv != 0) {
         die("tell scripts the way to the proxy", rv);
     }
-    if (pxw_has(&warm, PXW_F_ENV)) {
-        set_environment_or_die(&warm.field[PXW_F_ENV]);
+    rv = zygote_warm_set_variables(&warm.field[PXW_F_ENV]);
+    if (rv != 0) {
+        die("set the variables of the environment", rv);
     }
     if (py_runtime_start(text_file, &reason) != 0) {
         log_line(LOG_LEVEL_ERROR, 452, "cannot start Python: %s", reason);
@@ -461,7 +401,9 @@ int main(void)
         die("compile what fetches scripts", -EINVAL);
     }
     if (py_runtime_preload((const char *)warm.field[PXW_F_PRELOAD].data,
-                           warm.field[PXW_F_PRELOAD].size, jail.site) != 0) {
+                           warm.field[PXW_F_PRELOAD].size, jail.site,
+                           jail.install_bytes > 0 ? NULL : jail.environment)
+        != 0) {
         die("take hold of Python's json and os modules, or of sys.path",
             -ENOENT);
     }
@@ -470,10 +412,10 @@ int main(void)
         die("handle stack overflows", rv);
     }
     check_single_thread_or_die();
-    rv = zygote_jobs_selftest();
+    rv = zygote_own_selftest();
     if (rv != 0) {
         die("serve: the self-test of the confinement failed", rv);
     }
     announce(jail.level);
-    serve();
+    serve(&jail);
 }

@@ -14,9 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -24,12 +22,11 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "fdio.h"
+#include "jail_site.h"
 #include "job_caps.h"
 #include "job_landlock.h"
 #include "job_main.h"
 #include "job_seccomp.h"
-#include "log.h"
 #include "slot.h"
 #include "wire.h"
 #include "zygote_tasks.h"
@@ -41,16 +38,14 @@
 #define TASKS_PER_SLOT 64
 #define TASKS_OF_OTHERS 128
 
-/* Descriptors of the zygote that a job may be given copies of start here: a
- * job's own take the numbers below. */
-#define FIRST_FREE_FD (JOB_FDS + 1)
-
 #define NO_SLOT ((struct slot){ .pidfd = -1, .channel = -1, .listener = -1 })
 
 static struct
 {
     int maker;     /* the slot maker's channel */
     int landlock;  /* the ruleset */
+    int directory; /* the environment's, where packages are installed */
+    int landlock_commit; /* the ruleset of who takes them over */
     int self;      /* pidfd of this process, for the jobs */
     int statm;     /* /proc/self/statm */
     int last_pid;  /* /proc/sys/kernel/ns_last_pid; -1: not to be had */
@@ -59,11 +54,26 @@ static struct
     uint32_t count;
     struct jail jail;
     uint32_t tasks; /* RLIMIT_NPROC of jobs; 0: each run has its own */
-} table = { .maker = -1, .landlock = -1, .self = -1, .statm = -1,
-            .last_pid = -1, .settings = -1 };
+} table = { .maker = -1, .landlock = -1, .directory = -1,
+            .landlock_commit = -1, .self = -1, .statm = -1, .last_pid = -1,
+            .settings = -1 };
 
-int zygote_jobs_open(void)
+/* While its path still means something. */
+static int open_directory(const struct jail *jail)
 {
+    table.directory = jail->directory == NULL ? -1
+                                              : jail_site_open(jail->directory);
+    return jail->directory != NULL && table.directory < 0 ? table.directory
+                                                          : 0;
+}
+
+int zygote_jobs_open(const struct jail *jail, const char **ret_step)
+{
+    *ret_step = "open the directory of PyExecEnvironment";
+    if (open_directory(jail) != 0) {
+        return table.directory;
+    }
+    *ret_step = "open this process's entries in /proc";
     table.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     if (table.statm < 0) {
         return -errno;
@@ -157,6 +167,12 @@ int zygote_jobs_prepare(uint32_t slots, const struct jail *jail,
     table.landlock = job_landlock_build(jail, ret_step);
     if (table.landlock < 0) {
         return table.landlock;
+    }
+    if (table.directory >= 0) {
+        table.landlock_commit = job_landlock_build_commit(table.directory);
+        if (table.landlock_commit < 0) {
+            return table.landlock_commit;
+        }
     }
     *ret_step = "compile the system call filter (does the kernel have"
                 " CONFIG_SECCOMP_FILTER?)";
@@ -254,17 +270,19 @@ static int enter_slot(struct zygote_job *job)
 
 /* The child never comes back from here. */
 static int fork_into(struct zygote_job *job, const int *fds, int cgroup,
-                     bool selftest)
+                     enum job_role role)
 {
     struct job_start start = {
         .cgroup = cgroup,
-        .landlock = table.landlock,
+        .landlock = role == JOB_COMMIT ? table.landlock_commit
+                                       : table.landlock,
         .zygote = table.self,
         .last_pid = last_pid_for_jobs(),
         .warm_bytes = read_warm_bytes(),
         .jail = table.jail,
         .tasks = table.tasks,
-        .selftest = selftest,
+        .role = role,
+        .directory = table.directory,
     };
     int rv = start.warm_bytes == 0 ? -EIO : enter_slot(job);
     pid_t pid;
@@ -302,12 +320,17 @@ const struct zygote_job *zygote_jobs_fork(uint64_t number, const int *fds,
         struct zygote_job *job = &table.jobs[i];
 
         if (job->pid == 0) {
-            *ret_error = fork_into(job, fds, cgroup, false);
+            *ret_error = fork_into(job, fds, cgroup, JOB_RUN);
             job->number = number;
             return *ret_error == 0 ? job : NULL;
         }
     }
     return NULL;
+}
+
+int zygote_jobs_fork_own(uint32_t index, const int *fds, enum job_role role)
+{
+    return fork_into(&table.jobs[index], fds, -1, role);
 }
 
 int zygote_jobs_steal_listener(const struct zygote_job *job)
@@ -383,75 +406,4 @@ void zygote_jobs_renew(uint32_t index)
         slot_end(&job->slot);
         (void)make_slot(job); /* tried again, and told, with the next job */
     }
-}
-
-/* What the self-test's job said went wrong, as text. */
-static void describe_hole(const uint8_t *frame, ssize_t size, int status,
-                          char *ret_text, size_t capacity)
-{
-    struct pxw_header header;
-    struct pxw_message failed;
-
-    if (size < PXW_HEADER_BYTES || pxw_get_header(frame, &header) != 0
-        || header.type != PXW_FAILED
-        || header.length != (size_t)size - PXW_HEADER_BYTES
-        || pxw_parse(PXW_FAILED, frame + PXW_HEADER_BYTES, header.length,
-                     &failed) != 0) {
-        (void)snprintf(ret_text, capacity, "wait status %d", status);
-        return;
-    }
-    (void)snprintf(ret_text, capacity, "%.*s: %s",
-                   (int)failed.field[PXW_F_STEP].size,
-                   (const char *)failed.field[PXW_F_STEP].data,
-                   strerror((int)pxw_u32(&failed, PXW_F_ERROR, 0)));
-}
-
-int zygote_jobs_selftest(void)
-{
-    CLEANUP_FD int report = -1;
-    CLEANUP_FD int other = -1;
-    uint8_t frame[1024];
-    char text[PXW_NAME_MAX + 128];
-    struct pollfd gone = { .events = POLLIN };
-    int ends[2];
-    int fds[JOB_FDS];
-    int status;
-    ssize_t size;
-    int rv;
-
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        return -errno;
-    }
-    report = ends[0];
-    other = fcntl(ends[1], F_DUPFD_CLOEXEC, FIRST_FREE_FD);
-    (void)close(ends[1]);
-    if (other < 0) {
-        return -errno;
-    }
-    for (int i = 0; i < JOB_FDS; i++) {
-        fds[i] = other; /* one pipe serves for all: nothing else is said */
-    }
-    rv = fork_into(&table.jobs[0], fds, -1, true);
-    if (rv != 0) {
-        return rv;
-    }
-    cleanup_fd(&other);
-    size = fdio_read(report, frame, sizeof(frame));
-    do {
-        rv = zygote_jobs_reap(0);
-        gone.fd = zygote_jobs_descriptor(&table.jobs[0]);
-    } while (rv == 0 && (poll(&gone, 1, -1) >= 0 || errno == EINTR));
-    zygote_jobs_renew(0);
-    if (rv != 1) {
-        return rv < 0 ? rv : -EIO;
-    }
-    status = table.jobs[0].end.status;
-    rv = 0;
-    if (!(WIFEXITED(status) && WEXITSTATUS(status) == JOB_EXIT_OK)) {
-        describe_hole(frame, size, status, text, sizeof(text));
-        log_line(LOG_LEVEL_ERROR, 451, "the confinement does not hold: %s",
-                 text);
-        rv = -EPERM;
-    }
-    return rv;
 }

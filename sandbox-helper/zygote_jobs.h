@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "jail_trees.h"
+#include "job_main.h"
 #include "slot.h"
 
 /* More jobs at a time than this would not fit one poll(2) comfortably. */
@@ -36,8 +37,9 @@ struct zygote_job
     struct zygote_job_end end; /* once reaped */
 };
 
-/* Before /proc goes: opens what is needed of it. 0 or a negative errno. */
-int zygote_jobs_open(void);
+/* Before /proc goes, and with it the way to an environment: opens what is
+ * needed of them. 0, or a negative errno with *ret_step naming what failed. */
+int zygote_jobs_open(const struct jail *jail, const char **ret_step);
 
 /* Before CPython is there, inside the jail: prepares the layers that jobs
  * share and makes `slots` slots. 0, or a negative errno with *ret_step naming
@@ -74,8 +76,8 @@ int zygote_jobs_reap(uint32_t index);
  * last one was told. */
 void zygote_jobs_renew(uint32_t index);
 
-/* Forks one job that tries its confinement, and waits for it. 0 when all
- * holds, otherwise a negative errno after a line in the log. */
-int zygote_jobs_selftest(void);
+/* Forks a job of ours, not one of the keeper's, into an entry that is free: its
+ * descriptors as above. 0 or a negative errno. */
+int zygote_jobs_fork_own(uint32_t index, const int *fds, enum job_role role);
 
 #endif

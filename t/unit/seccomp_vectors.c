@@ -38,6 +38,8 @@ struct row
     enum jail_level level;      /* the least that has it */
     enum { ANY, ALONE, TREE } run;  /* that may start processes, or not */
     bool network;               /* for runs with a network only */
+    bool install;               /* for jobs that install packages only */
+    enum { EITHER, READING, WRITING } files;  /* none, or some are written */
     unsigned int compared;
     struct scmp_arg_cmp compare[MAX_COMPARED];
 };
@@ -84,6 +86,20 @@ struct row
 #define TREE_UNSUPPORTED(c) \
     { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_EOPNOTSUPP, \
       .level = JAIL_FULL, .run = TREE },
+#define READING_ARGUED(c, count, ...) \
+    { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_ALLOW, \
+      .level = JAIL_RESTRICTED, .files = READING, .compared = (count), \
+      .compare = { __VA_ARGS__ } },
+#define WRITING_ARGUED(c, count, ...) \
+    { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_ALLOW, \
+      .level = JAIL_FULL, .files = WRITING, .compared = (count), \
+      .compare = { __VA_ARGS__ } },
+#define INSTALL_PLAIN(c) \
+    { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_ALLOW, \
+      .level = JAIL_FULL, .install = true },
+#define INSTALL_UNSUPPORTED(c) \
+    { .name = #c, .call = SCMP_SYS(c), .verdict = VERDICT_EOPNOTSUPP, \
+      .level = JAIL_FULL, .install = true },
 
 static const struct row rows[] = {
     SECCOMP_PLAIN(PLAIN)
@@ -97,14 +113,22 @@ static const struct row rows[] = {
     SECCOMP_NETWORK_ARGUED(NETWORK_ARGUED)
     SECCOMP_NO_MEMORY(NO_MEMORY)
     SECCOMP_TREE_UNSUPPORTED(TREE_UNSUPPORTED)
+    SECCOMP_READING_ARGUED(READING_ARGUED)
+    SECCOMP_WRITING_ARGUED(WRITING_ARGUED)
+    SECCOMP_INSTALL_PLAIN(INSTALL_PLAIN)
+    SECCOMP_INSTALL_UNSUPPORTED(INSTALL_UNSUPPORTED)
     SECCOMP_ABSENT(ABSENT)
 };
 
 /* Whether the row is about runs of this kind at all. */
 static bool concerns(const struct row *row, const struct jail *jail)
 {
+    bool writes = jail->processes || jail->install_bytes > 0;
+
     return row->run != (jail->processes ? ALONE : TREE)
-           && (jail->network || !row->network);
+           && row->files != (writes ? READING : WRITING)
+           && (jail->network || !row->network)
+           && (jail->install_bytes > 0 || !row->install);
 }
 
 static bool applies(const struct row *row, const struct jail *jail)

@@ -209,6 +209,11 @@ static void check_jail(const struct jail *jail)
 static const struct jail full = { .level = JAIL_FULL };
 static const struct jail processes = { .level = JAIL_FULL, .processes = true };
 static const struct jail network = { .level = JAIL_FULL, .network = true };
+static const struct jail install = { .level = JAIL_FULL, .network = true,
+                                     .install_bytes = 1 };
+static const struct jail sources = { .level = JAIL_FULL, .network = true,
+                                     .install_bytes = 1, .processes = true,
+                                     .sources = true };
 static const struct jail restricted = { .level = JAIL_RESTRICTED };
 
 static void test_full(void **state)
@@ -227,6 +232,18 @@ static void test_network(void **state)
 {
     (void)state;
     check_jail(&network);
+}
+
+static void test_install(void **state)
+{
+    (void)state;
+    check_jail(&install);
+}
+
+static void test_sources(void **state)
+{
+    (void)state;
+    check_jail(&sources);
 }
 
 static void test_restricted(void **state)
@@ -335,6 +352,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_processes),
         cmocka_unit_test(test_network),
+        cmocka_unit_test(test_install),
+        cmocka_unit_test(test_sources),
         cmocka_unit_test(test_restricted),
         cmocka_unit_test(test_compat),
         cmocka_unit_test(test_x32),

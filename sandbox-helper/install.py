@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a job that installs packages runs, instead of a script: pip, in a virtual
+environment that begins as a copy of the packages that are there already.
+
+It runs confined like any script, and can write to two directories in memory.
+Where a package is built rather than unpacked, code of strangers runs beside it:
+nothing here protects anything, and nothing of it is believed afterwards.
+
+Arguments: the new environment, its packages, those to begin with ("": none),
+a directory for temporary files, the index, the proxy, `wheels` or `sources`,
+`install` or `uninstall`, and names with or without versions.
+"""
+
+import os
+import re
+import shutil
+import sys
+
+# As the module checks it. An option, a path or an address is none of these.
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+REQUIREMENT = re.compile(
+    NAME.pattern + r"(?:\[[A-Za-z0-9._,-]*\])?"
+    r"(?:(?:~=|===?|!=|<=?|>=?)[A-Za-z0-9._*+!-]+"
+    r"(?:,(?:~=|===?|!=|<=?|>=?)[A-Za-z0-9._*+!-]+)*)?")
+
+# What job_main.h knows as JOB_EXIT_UNCHANGED.
+UNCHANGED = 120
+
+
+def fail(text):
+    print("ERROR: " + text, file=sys.stderr)
+    sys.exit(1)
+
+
+def copy(source, target):
+    """With the times of the files, which compiled ones are valid for."""
+    os.mkdir(target)
+    for entry in os.scandir(source):
+        there = os.path.join(target, entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            copy(entry.path, there)
+        elif entry.is_file(follow_symlinks=False):
+            shutil.copyfile(entry.path, there)
+            times = entry.stat(follow_symlinks=False)
+            os.utime(there, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def enter(prefix, packages, base):
+    """Makes this interpreter the environment's, where pip looks: all that is
+    importable in one directory, wherever a distribution would put it."""
+    sys.prefix = sys.exec_prefix = prefix
+    sys.modules.pop("sysconfig", None)  # it keeps what the prefix was
+    import sysconfig
+    paths = dict.fromkeys(["purelib", "platlib"], packages)
+    for name in "stdlib", "platstdlib", "include", "platinclude":
+        paths[name] = prefix + "/" + name
+    paths["scripts"] = prefix + "/bin"
+    paths["data"] = prefix
+    sysconfig._INSTALL_SCHEMES["venv"] = paths
+    if sysconfig.get_path("platlib", "venv") != packages:
+        fail("this Python's sysconfig has no scheme that could be set")
+    if base in sys.path:
+        sys.path[sys.path.index(base)] = packages
+    else:
+        place = next((i for i, name in enumerate(sys.path)
+                      if name.endswith("-packages")), len(sys.path))
+        sys.path.insert(place, packages)
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def look(packages):
+    """What is there: names as they are compared, with versions."""
+    import importlib.metadata
+    return {normal(found.metadata["Name"] or ""): found.version for found in
+            importlib.metadata.distributions(path=[packages])}
+
+
+def check_there(names, there):
+    """pip takes what is not there for a warning."""
+    for name in names:
+        if normal(name) not in there:
+            fail(f"{name} is not installed in this environment")
+
+
+def common():
+    return ["--isolated", "--disable-pip-version-check", "--no-input",
+            "--no-color", "--quiet", "--root-user-action=ignore"]
+
+
+def options(index, proxy, sources):
+    chosen = ["--no-cache-dir", "--progress-bar=off", "--retries=1",
+              "--timeout=15", "--no-warn-script-location",
+              "--proxy=" + proxy, "--index-url=" + index]
+    certificates = os.environ.get("SSL_CERT_FILE")
+    if certificates:
+        chosen.append("--cert=" + certificates)
+    if not sources:
+        chosen.append("--only-binary=:all:")
+    return chosen
+
+
+def main():
+    (prefix, packages, base, temporary, index, proxy, kinds,
+     verb) = sys.argv[1:9]
+    names = sys.argv[9:]
+    pattern = {"install": REQUIREMENT, "uninstall": NAME}.get(verb)
+    if pattern is None or not names:
+        fail("there is nothing to install or to uninstall")
+    for name in names:
+        if not pattern.fullmatch(name):
+            fail("this is no name of a package: " + ascii(name))
+    os.environ.update(HOME=temporary, TMPDIR=temporary)
+    os.chdir(temporary)
+    if base:
+        copy(base, packages)
+    else:
+        os.mkdir(packages)
+    enter(prefix, packages, base)
+    try:
+        from pip._internal.cli.main import main as pip
+    except ImportError as error:
+        fail(f"this machine's Python has no pip ({error})")
+    before = look(packages)
+    if verb == "uninstall":
+        check_there(names, before)
+        arguments = ["uninstall", *common(), "--yes"]
+    else:
+        arguments = ["install", *common(),
+                     *options(index, proxy, kinds == "sources")]
+    sys.argv = ["pip"]
+    status = pip([*arguments, "--", *names])
+    if status == 0 and base and look(packages) == before:
+        sys.exit(UNCHANGED)
+    sys.exit(status)
+
+
+main()
