@@ -141,7 +141,7 @@ int envcheck_zygote(const struct helper_python *python, enum keeper_level level,
                      keeper_level_name(level), whose, python->name, step, strerror(-error));
         return error;
     }
-    error = keeper_zygote_warm(ends.channel, &pool, NULL, level);
+    error = keeper_zygote_warm(ends.channel, &pool, NULL, level, "");
     if (error == 0) {
         error = take_answer(ends.channel, level, version);
     }

@@ -10,6 +10,7 @@
 #include "keeper_branch.h"
 #include "keeper_cgroup.h"
 #include "keeper_conn.h"
+#include "keeper_install.h"
 #include "keeper_metrics.h"
 #include "keeper_queue.h"
 
@@ -28,6 +29,7 @@ struct keeper_pool
     struct keeper_queue queue;
     size_t running; /* dispatched, whether or not anybody waits for them */
     char python[PXW_NAME_MAX + 1]; /* empty: not known yet */
+    struct keeper_install install;
     struct keeper_pool_metrics metrics;
 };
 

@@ -59,17 +59,18 @@ static void look_after(struct keeper_branch *branch, uint64_t wait_ms)
     }
 }
 
-static void let_go(struct keeper_branch *branch)
+void keeper_branch_let_go(struct keeper_branch *branch)
 {
-    log_line(LOG_LEVEL_INFO, 376,
-             "pool \"%s\": zygote %d (%s) was not used for %u ms and is let go",
-             branch->pool->conf->name,
-             (int)branch->zygotes.current->ends.pid, branch->plan->label,
-             branch->pool->conf->idle_ms);
     branch->started = false;
     branch->resting = true;
     keeper_jobs_let_go(branch);
     keeper_zygotes_let_go(branch);
+}
+
+void keeper_branch_replace(struct keeper_branch *branch)
+{
+    keeper_branch_let_go(branch);
+    start(branch);
 }
 
 static void on_idle(evutil_socket_t fd, short what, void *argument)
@@ -94,7 +95,12 @@ static void on_idle(evutil_socket_t fd, short what, void *argument)
         look_after(branch, LOOK_AGAIN_MS);
     }
     else {
-        let_go(branch);
+        log_line(LOG_LEVEL_INFO, 376,
+                 "pool \"%s\": zygote %d (%s) was not used for %u ms and is let"
+                 " go",
+                 pool->conf->name, (int)branch->zygotes.current->ends.pid,
+                 branch->plan->label, pool->conf->idle_ms);
+        keeper_branch_let_go(branch);
     }
 }
 
@@ -119,6 +125,7 @@ int keeper_branches_open(struct keeper_pool *pool, size_t most)
         keeper_jobs_open(branch);
         keeper_zygotes_open(branch);
     }
+    keeper_install_open(pool);
     if (rv == 0 && conf->lazy) {
         pool->branches[0].resting = true;
     }
@@ -139,6 +146,7 @@ void keeper_branches_close(struct keeper_pool *pool)
     }
     free(pool->branches);
     pool->branches = NULL;
+    keeper_install_close(pool);
     keeper_plan_free(&pool->plan);
 }
 

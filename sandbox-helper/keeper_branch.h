@@ -46,6 +46,11 @@ void keeper_branch_is_up(struct keeper_branch *branch);
 void keeper_branch_is_ready(struct keeper_branch *branch);
 void keeper_branch_failed(struct keeper_branch *branch);
 
+/* Its zygote forks no more and ends with its last job; another one comes with
+ * the next run, or at once. */
+void keeper_branch_let_go(struct keeper_branch *branch);
+void keeper_branch_replace(struct keeper_branch *branch);
+
 /* A run of it begins or ends. */
 void keeper_branch_used(struct keeper_branch *branch);
 

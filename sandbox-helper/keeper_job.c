@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -28,6 +29,8 @@
 #define KILL_TIMEOUT_MS 2000
 /* The memory of so many processes takes longer to free. */
 #define KILL_TREE_TIMEOUT_MS 10000
+/* Copying packages to a slow disk. */
+#define COMMIT_TIMEOUT_MS 60000
 /* Scripts write unbuffered, often a few bytes at a time: waking for each
  * would cost more than running them. A person sees no difference. */
 #define REST_US 4000
@@ -83,6 +86,15 @@ void keeper_job_kill(struct keeper_job *job, enum keeper_job_verdict verdict)
     }
 }
 
+/* Of who installs: the time was for what has ended by now. */
+static bool is_committing(const struct keeper_job *job)
+{
+    struct pollfd end = { .fd = job->pidfd, .events = POLLIN };
+
+    return job->branch->pool->conf->install_bytes > 0
+           && poll(&end, 1, 0) == 1;
+}
+
 static void on_deadline(evutil_socket_t fd, short what, void *argument)
 {
     struct keeper_job *job = argument;
@@ -97,6 +109,14 @@ static void on_deadline(evutil_socket_t fd, short what, void *argument)
     }
     else if (job->killed) {
         keeper_zygote_fail(job->zygote, "a killed job does not end");
+    }
+    else if (job->committing) {
+        keeper_zygote_fail(job->zygote, "it does not get done with taking over"
+                                        " what was installed");
+    }
+    else if (job->state == JOB_RUNNING && is_committing(job)) {
+        job->committing = true;
+        keeper_job_set_deadline(job, COMMIT_TIMEOUT_MS);
     }
     else if (job->state == JOB_RUNNING) {
         keeper_job_kill(job, JOB_PAST_DEADLINE);

@@ -64,6 +64,7 @@ struct keeper_job_end
     int wait_status;
     uint64_t cpu_us;
     uint64_t peak_bytes;
+    struct pxw_field text; /* why what it installed was not taken over */
 };
 
 /* A stream with the event that waits for it. */
@@ -104,6 +105,7 @@ struct keeper_job
     /* Ready by, run until, or gone by: whichever its state asks for. */
     struct event deadline;
     uint64_t deadline_us;
+    bool committing; /* it has ended, and its zygote takes over what it made */
 
     struct keeper_run *run; /* NULL: standby, or nobody waits any more */
     struct keeper_tenant *tenant; /* while RUNNING: whose place it holds */

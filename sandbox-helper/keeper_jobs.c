@@ -379,6 +379,9 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
     if (run != NULL) {
         keeper_run_answer(run, &answer);
     }
+    if (state == JOB_RUNNING) {
+        keeper_install_ended(branch->pool);
+    }
     keeper_jobs_refill(branch);
     keeper_queue_serve(branch->pool);
     keeper_zygotes_job_gone(zygote);

@@ -221,12 +221,18 @@ enum pxw_outcome keeper_job_end(struct keeper_job *job,
     tell_network(answer, job);
     pxw_put_bytes(answer, PXW_F_OUT, job->out.data, job->out.size);
     pxw_put_bytes(answer, PXW_F_ERR, job->err.data, job->err.size);
-    pass_on(answer, report, outcome);
+    if (end->text.data != NULL) {
+        pxw_put_bytes(answer, PXW_F_TEXT, end->text.data, end->text.size);
+    }
+    else if (job->branch->pool->conf->install_bytes == 0) {
+        pass_on(answer, report, outcome);
+    }
     /* What it was up to its zygote to say, long before the script. */
     if (job->branch->pool->python[0] != '\0') {
         pxw_put_str(answer, PXW_F_PYTHON, job->branch->pool->python);
     }
-    if (outcome == PXW_BROKEN || outcome == PXW_LOST) {
+    if ((outcome == PXW_BROKEN || outcome == PXW_LOST)
+        && end->text.data == NULL) {
         pxw_put_str(answer, PXW_F_TEXT, report->phase == REPORT_FAILED
                                             ? report->text
                                             : "the job ended before it started");

@@ -230,9 +230,11 @@ void keeper_queue_admit(struct keeper_run *run)
         keeper_run_finish(run, PXW_NO_SANDBOX, KEEPER_NO_SANDBOX);
         return;
     }
-    if (is_link(run) && pool->conf->link_ms == 0) {
-        /* As with a pool that is not there: a restart has taken it away. */
-        keeper_run_finish(run, PXW_LOST, "the pool runs no links");
+    if ((is_link(run) && pool->conf->link_ms == 0)
+        || pxw_has(&run->message, PXW_F_INSTALL)
+               != (pool->conf->install_bytes > 0)) {
+        /* As with a pool that is not there: a restart has changed it. */
+        keeper_run_finish(run, PXW_LOST, "the pool is not for such runs");
         return;
     }
     run->tenant = keeper_tenants_get(tenants, name->data, name->size);
@@ -317,9 +319,13 @@ static struct keeper_run *choose_run(struct keeper_pool *pool,
  * meanwhile; who is served comes round again after all others. */
 void keeper_queue_serve(struct keeper_pool *pool)
 {
-    struct keeper_tenant *tenant = TAILQ_FIRST(&pool->queue.tenants.turn);
+    struct keeper_tenant *tenant;
     unsigned looks = LOOKS;
 
+    if (!keeper_install_may_serve(pool)) {
+        return;
+    }
+    tenant = TAILQ_FIRST(&pool->queue.tenants.turn);
     keeper_branches_begin_pass(pool);
     while (tenant != NULL && looks > 0
            && pool->running < pool->conf->concurrency) {
@@ -331,6 +337,7 @@ void keeper_queue_serve(struct keeper_pool *pool)
             stop_waiting(run);
             keeper_job_dispatch(job, run);
             keeper_jobs_taken(job->branch);
+            keeper_install_taken(job->branch);
             if (next == NULL && tenant->length > 0) {
                 next = tenant;
             }

@@ -220,6 +220,7 @@ static void take_packet(struct keeper_zygote *zygote, const uint8_t *packet,
             .wait_status = (int)pxw_u32(&message, PXW_F_WAIT, 0),
             .cpu_us = pxw_u64(&message, PXW_F_CPU_US, 0),
             .peak_bytes = pxw_u64(&message, PXW_F_PEAK, 0),
+            .text = message.field[PXW_F_TEXT],
         };
 
         keeper_job_exited(zygote, pxw_u64(&message, PXW_F_JOB, 0), &end);
@@ -316,6 +317,25 @@ static int watch(struct keeper_zygote *zygote)
     return failed ? -ENOMEM : 0;
 }
 
+static int warm(struct keeper_zygote *zygote, enum keeper_level level)
+{
+    const struct keeper_branch *branch = zygote->branch;
+    const struct pool_conf *conf = branch->pool->conf;
+    int error = conf->environment == NULL
+                    ? 0
+                    : keeper_environment_take(conf->environment,
+                                              &zygote->generation);
+
+    if (error != 0) {
+        log_line(LOG_LEVEL_ERROR, 396, "pool \"%s\": cannot take packages from"
+                 " \"%s\" (PyExecEnvironment): %s",
+                 conf->name, conf->environment, strerror(-error));
+        return error;
+    }
+    return keeper_zygote_warm(zygote->ends.channel, conf, branch->plan, level,
+                              zygote->generation.name);
+}
+
 struct keeper_zygote *keeper_zygote_open(struct keeper_branch *branch,
                                          enum keeper_level level)
 {
@@ -334,6 +354,7 @@ struct keeper_zygote *keeper_zygote_open(struct keeper_branch *branch,
         return NULL;
     }
     zygote->branch = branch;
+    zygote->generation = KEEPER_NO_GENERATION;
     zygote->state = ZYGOTE_WARMING;
     zygote->asked = level;
     if (watch(zygote) != 0) {
@@ -343,8 +364,7 @@ struct keeper_zygote *keeper_zygote_open(struct keeper_branch *branch,
         keeper_zygote_close(steal_ptr(&zygote));
         return NULL;
     }
-    error = keeper_zygote_warm(zygote->ends.channel, pool->conf,
-                               branch->plan, level);
+    error = warm(zygote, level);
     if (error != 0) {
         /* Its end will be seen, and tells the same story. */
         log_line(LOG_LEVEL_ERROR, 372, "pool \"%s\": cannot warm zygote %d: %s",
@@ -368,5 +388,6 @@ void keeper_zygote_close(struct keeper_zygote *zygote)
         cleanup_fd(&zygote->ends.pidfd);
     }
     close_log(zygote);
+    keeper_environment_leave(&zygote->generation);
     free(zygote);
 }

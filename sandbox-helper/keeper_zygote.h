@@ -7,6 +7,7 @@
 #ifndef PYEXEC_KEEPER_ZYGOTE_H
 #define PYEXEC_KEEPER_ZYGOTE_H
 
+#include "keeper_environment.h"
 #include "keeper_level.h"
 #include "keeper_zygote_log.h"
 #include "keeper_zygote_start.h"
@@ -43,6 +44,7 @@ struct keeper_zygote
 
     enum keeper_level asked;
     uint64_t up_us; /* since when it is up; 0: never was */
+    struct keeper_generation generation; /* of packages that it loads from */
     uint64_t warm_bytes; /* of its own, which a job's writes may copy */
     bool useful;    /* a run of it started */
     bool missed;    /* it failed and has to be replaced */

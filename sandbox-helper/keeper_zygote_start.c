@@ -20,6 +20,7 @@
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
@@ -208,9 +209,28 @@ static int text_file(void)
     return file;
 }
 
+static void put_environment(struct pxw_writer *frame,
+                            const struct pool_conf *conf,
+                            const char *generation)
+{
+    char lines[PXW_DIRS_MAX];
+
+    if (conf->environment != NULL) {
+        /* The path was checked to leave room for it. */
+        (void)snprintf(lines, sizeof(lines), "%s%s%s", conf->environment,
+                       generation[0] == '\0' ? "" : "\n", generation);
+        pxw_put_str(frame, PXW_F_ENVIRONMENT, lines);
+    }
+    if (conf->install_bytes > 0) {
+        pxw_put_u64(frame, PXW_F_INSTALL_BYTES, conf->install_bytes);
+        pxw_put_str(frame, PXW_F_INDEX, conf->index);
+        pxw_put_u32(frame, PXW_F_SOURCES, conf->sources);
+    }
+}
+
 int keeper_zygote_warm(int channel, const struct pool_conf *conf,
                        const struct plan_branch *branch,
-                       enum keeper_level level)
+                       enum keeper_level level, const char *generation)
 {
     const uint8_t *preload = branch == NULL ? conf->preload : branch->preload;
     size_t preload_size = branch == NULL ? conf->preload_size
@@ -240,6 +260,7 @@ int keeper_zygote_warm(int channel, const struct pool_conf *conf,
     if (conf->site != NULL) {
         pxw_put_bytes(&frame, PXW_F_SITE, conf->site, conf->site_size);
     }
+    put_environment(&frame, conf, generation);
     error = pxw_end(&frame);
     return error == 0 ? fdio_send(channel, frame.data, frame.size, &file,
                                    file < 0 ? 0 : 1)

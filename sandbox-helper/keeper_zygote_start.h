@@ -36,6 +36,6 @@ int keeper_zygote_start(int program, int cgroup,
  * whole list. 0 or a negative errno. */
 int keeper_zygote_warm(int channel, const struct pool_conf *conf,
                        const struct plan_branch *branch,
-                       enum keeper_level level);
+                       enum keeper_level level, const char *generation);
 
 #endif

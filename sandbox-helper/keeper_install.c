@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who may install, and who has to load anew. Runs in the keeper.
+ *
+ * What is installed becomes a generation of an environment (job_commit.h). A
+ * zygote belongs to the generation it has on its path, and its jobs with it:
+ * they end their runs with that one, and new runs wait for a new zygote.
+ * Nobody is told of a new generation; before a run is handed over one looks,
+ * which costs less than a run would notice and misses nothing: it may have come
+ * from a pool of ours, from a keeper that is leaving, or from another server.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "keeper_install.h"
+
+#include "cleanup.h"
+#include "keeper.h"
+#include "keeper_environment.h"
+#include "log.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+/* Between attempts to have the lock: nobody in a hurry installs. */
+#define AGAIN_MS 100
+
+static bool installs(const struct keeper_pool *pool)
+{
+    return pool->conf->install_bytes > 0;
+}
+
+static void on_again(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    keeper_queue_serve(argument);
+}
+
+void keeper_install_open(struct keeper_pool *pool)
+{
+    pool->install.lock = -1;
+    (void)evtimer_assign(&pool->install.again, pool->keeper->base, on_again,
+                         pool); /* only fails for a bad base */
+}
+
+void keeper_install_close(struct keeper_pool *pool)
+{
+    (void)event_del(&pool->install.again);
+    cleanup_fd(&pool->install.lock);
+}
+
+static void look_again(struct keeper_pool *pool)
+{
+    struct timeval wait = { .tv_usec = AGAIN_MS * 1000 };
+
+    if (evtimer_add(&pool->install.again, &wait) != 0) {
+        log_line(LOG_LEVEL_ERROR, 393, "pool \"%s\": no timer for the lock of"
+                 " its environment", pool->conf->name);
+    }
+}
+
+/* Also while a run waits for its zygote: what that begins with must be what it
+ * ends with. */
+static bool has_lock(struct keeper_pool *pool)
+{
+    struct keeper_install *install = &pool->install;
+
+    if (install->lock >= 0) {
+        return true;
+    }
+    install->lock = keeper_environment_lock(pool->conf->environment);
+    if (install->lock == -EWOULDBLOCK) {
+        look_again(pool);
+    }
+    else if (install->lock < 0) {
+        log_line(LOG_LEVEL_ERROR, 394, "pool \"%s\": nothing can be installed"
+                 " in \"%s\" (PyExecEnvironment): %s",
+                 pool->conf->name, pool->conf->environment,
+                 strerror(-install->lock));
+        keeper_queue_refuse(pool, PXW_BROKEN, "the environment's directory"
+                                              " cannot be written to");
+    }
+    return install->lock >= 0;
+}
+
+static void look(struct keeper_pool *pool)
+{
+    for (size_t i = 0; i < pool->plan.count; i++) {
+        struct keeper_branch *branch = &pool->branches[i];
+        const struct keeper_zygote *zygote = branch->zygotes.current;
+
+        if (zygote != NULL
+            && !keeper_environment_is(pool->conf->environment,
+                                      &zygote->generation)) {
+            log_line(LOG_LEVEL_INFO, 395, "pool \"%s\": zygote %d is replaced:"
+                     " other packages are installed now",
+                     pool->conf->name, (int)zygote->ends.pid);
+            keeper_branch_replace(branch);
+        }
+    }
+}
+
+bool keeper_install_may_serve(struct keeper_pool *pool)
+{
+    if (pool->conf->environment == NULL) {
+        return true;
+    }
+    if (pool->queue.length == 0) {
+        if (pool->running == 0) {
+            cleanup_fd(&pool->install.lock);
+        }
+        return true;
+    }
+    if (installs(pool) && !has_lock(pool)) {
+        return false;
+    }
+    look(pool);
+    return true;
+}
+
+void keeper_install_taken(struct keeper_branch *branch)
+{
+    if (installs(branch->pool)) {
+        keeper_branch_let_go(branch);
+    }
+}
+
+void keeper_install_ended(struct keeper_pool *pool)
+{
+    struct keeper *keeper = pool->keeper;
+
+    for (size_t i = 0; installs(pool) && i < keeper->pool_count; i++) {
+        struct keeper_pool *other = &keeper->pools[i];
+
+        if (other != pool && other->conf->environment != NULL
+            && strcmp(other->conf->environment, pool->conf->environment)
+                   == 0) {
+            look(other);
+        }
+    }
+}
