@@ -13,8 +13,12 @@ def is_there(place):
     return isinstance(place, str) and place.startswith(directory + "/")
 
 
+# More than anybody installs, and no more than a zygote has the time for.
+MOST = 10000
+
 found = []
-for entry in sorted({name.partition(".")[0] for name in os.listdir(directory)}):
+for entry in sorted({name.partition(".")[0]
+                     for name in os.listdir(directory)})[:MOST]:
     if (not entry.isidentifier() or entry == "__pycache__"
             or entry in sys.stdlib_module_names):
         continue

@@ -65,8 +65,9 @@
 #define FDS_PER_LEAF 3
 /* Loop, log, listener: generous. */
 #define FDS_FIXED 64
-/* pidfd, channel, log; while one is started also its ends of them. */
-#define FDS_PER_ZYGOTE 4
+/* pidfd, channel, log, the lock of its packages; while one is started also its
+ * ends of them. */
+#define FDS_PER_ZYGOTE 5
 /* Taken from the backlog before others get their turn. */
 #define ACCEPTS_PER_WAKE 64
 

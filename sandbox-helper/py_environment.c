@@ -125,6 +125,21 @@ const char *py_environment_names(void)
     return names == NULL ? "" : names;
 }
 
+/* Those are complete, and others may have hold of them. */
+static int is_standard(PyObject *name)
+{
+    PyObject *all = PySys_GetObject("stdlib_module_names"); /* borrowed */
+    Py_ssize_t size = PyUnicode_Check(name) ? PyUnicode_GET_LENGTH(name) : 0;
+    Py_ssize_t dot = PyUnicode_Check(name)
+                         ? PyUnicode_FindChar(name, '.', 0, size, 1) : -1;
+    PyObject *top = PyUnicode_Substring(name, 0, dot < 0 ? size : dot);
+    int rv = all == NULL || top == NULL ? 0 : PySequence_Contains(all, top);
+
+    PyErr_Clear();
+    Py_XDECREF(top);
+    return rv;
+}
+
 PyObject *py_environment_remember(void)
 {
     return found == NULL ? NULL : PyDict_Copy(PyImport_GetModuleDict());
@@ -138,7 +153,7 @@ void py_environment_forget(PyObject *before)
     for (Py_ssize_t i = 0; now != NULL && i < PyList_GET_SIZE(now); i++) {
         PyObject *name = PyList_GET_ITEM(now, i);
 
-        if (PyDict_Contains(before, name) == 0
+        if (PyDict_Contains(before, name) == 0 && is_standard(name) == 0
             && PyDict_DelItem(modules, name) != 0) {
             PyErr_Clear(); /* gone already */
         }

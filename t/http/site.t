@@ -209,7 +209,7 @@ for my $at ($server, $low) {
     kill 'KILL', zygotes($at->{pid});
     ok(wait_for(sub {
         PyExec::Test::error_log($at)
-            =~ /PYX0450: .*cannot let runs read "\Q$site\E" \(PyExecSitePackages\)/;
+            =~ /PYX0450: .*cannot let runs read "\Q$site\E" \(PyExecSitePackages, PyExecEnvironment\)/;
     }, 15), "$pool: a link in the place of a directory is not followed");
     is(post_json("/$pool", { code => 'import ours' }, port => $at->{port})
            ->{status}, 503, '... and nothing runs');
