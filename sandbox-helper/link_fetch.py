@@ -264,8 +264,8 @@ def fetch(address, proxy_port, most):
         return get_all_the_way(address, proxy_port, most, way), None
     except Refused as problem:
         why = str(problem)
-    except MemoryError:
-        raise
+    except (MemoryError, ImportError):
+        raise # not of the other side's making
     except OSError:
         why = ('the proxy does not answer, or the connection was ended '
                'early')

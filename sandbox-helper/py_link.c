@@ -121,32 +121,37 @@ static void stop_clock(void)
     pxw_writer_free(&late);
 }
 
+static void refuse_for_size(struct py_refusal *refusal)
+{
+    refuse(refusal, PXW_REASON_LIMIT,
+           "The script does not fit into the memory limit");
+}
+
 /* The first of the two that a function answered, or NULL and the refusal that
- * the other one is. Takes `pair` away, and exceptions: there is none of its
- * own but for lack of memory. */
-static PyObject *unpack(PyObject *pair, struct py_refusal *refusal)
+ * the other one is. Takes `pair` away, and an exception: of lack of memory, or
+ * with *ret_error one of our own. */
+static PyObject *unpack(PyObject *pair, struct py_refusal *refusal,
+                        int *ret_error)
 {
     PyObject *value = NULL;
-    PyObject *why = NULL;
+    const char *why = NULL;
 
     if (pair != NULL && PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2) {
         value = PyTuple_GET_ITEM(pair, 0);
-        why = PyTuple_GET_ITEM(pair, 1);
-    }
-    if (value != NULL && PyUnicode_Check(value)) {
-        Py_INCREF(value);
-    }
-    else {
-        const char *text = why == NULL ? NULL : PyUnicode_AsUTF8(why);
-
-        value = NULL;
-        if (text != NULL) {
-            refuse(refusal, PXW_REASON_LINK, "%s", text);
+        if (value == Py_None) {
+            value = NULL;
+            why = PyUnicode_AsUTF8(PyTuple_GET_ITEM(pair, 1));
         }
-        else {
-            refuse(refusal, PXW_REASON_LIMIT,
-                   "The script does not fit into the memory limit");
-        }
+    }
+    Py_XINCREF(value);
+    if (why != NULL) {
+        refuse(refusal, PXW_REASON_LINK, "%s", why);
+    }
+    else if (value == NULL && PyErr_ExceptionMatches(PyExc_MemoryError)) {
+        refuse_for_size(refusal);
+    }
+    else if (value == NULL) {
+        *ret_error = -EIO;
     }
     PyErr_Clear();
     Py_XDECREF(pair);
@@ -223,26 +228,28 @@ int py_link_fetch(const struct pxw_message *run, int report, char **ret_source,
         return -EPERM;
     }
     names = load();
-    link = PyUnicode_DecodeUTF8((const char *)address->data,
-                                (Py_ssize_t)address->size, "replace");
+    link = names == NULL
+               ? NULL
+               : PyUnicode_DecodeUTF8((const char *)address->data,
+                                      (Py_ssize_t)address->size, "replace");
     arguments = link == NULL ? NULL : PyTuple_Pack(1, link);
-    where = unpack(call(names, "look", arguments), ret_refusal);
-    Py_CLEAR(arguments);
+    where = unpack(call(names, "look", arguments), ret_refusal, &rv);
+    Py_XDECREF(arguments);
     if (where != NULL) {
         rv = start_clock(run, report, PyUnicode_AsUTF8(where));
-        arguments = rv != 0 ? NULL
-                            : Py_BuildValue("(OiI)", link, PXW_PROXY_PORT,
-                                            (unsigned)most_bytes);
-        text = unpack(call(names, "fetch", arguments), ret_refusal);
-        stop_clock();
+    }
+    if (where != NULL && rv == 0) {
+        arguments = Py_BuildValue("(OiI)", link, PXW_PROXY_PORT,
+                                  (unsigned)most_bytes);
+        text = unpack(call(names, "fetch", arguments), ret_refusal, &rv);
         Py_XDECREF(arguments);
+        stop_clock();
     }
     if (text != NULL) {
         *ret_source = copy(text);
     }
     if (text != NULL && *ret_source == NULL) {
-        refuse(ret_refusal, PXW_REASON_LIMIT,
-               "The script does not fit into the memory limit");
+        refuse_for_size(ret_refusal);
     }
     Py_XDECREF(text);
     Py_XDECREF(where);

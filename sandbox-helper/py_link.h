@@ -19,8 +19,8 @@ int py_link_prepare(const struct pxw_message *warm);
  * is at PXW_F_SOURCE of the run; the caller's to free. NULL: *ret_refusal says
  * why. Where it takes too long this tells `report` so itself and ends the
  * process. What it leaves behind in the interpreter are imported modules of the
- * standard library. 0; or -EPERM: nothing was fetched, for links are not
- * allowed here. */
+ * standard library. 0; or a negative errno, -EPERM where links are not
+ * allowed: a fault of ours. */
 int py_link_fetch(const struct pxw_message *run, int report, char **ret_source,
                   struct py_refusal *ret_refusal);
 

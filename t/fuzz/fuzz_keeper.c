@@ -340,6 +340,9 @@ static void step_run(void)
             source = next_bytes(&size);
         }
         pxw_put_bytes(&frame, PXW_F_SOURCE, source, size);
+        if (kind >> 5 == 2) {
+            pxw_put_u32(&frame, PXW_F_LINK, 1);
+        }
         pxw_put_u32(&frame, PXW_F_FORBID, 0);
         pxw_put_u32(&frame, PXW_F_WALL_MS, 100000);
         pxw_put_u32(&frame, PXW_F_CPU_MS, 100000);

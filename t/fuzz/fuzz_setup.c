@@ -55,6 +55,8 @@ static void check_warm(const struct pool_conf *pool,
     FUZZ_HOLDS(message.field[PXW_F_SITE].size == pool->site_size);
     FUZZ_HOLDS(pxw_u32(&message, PXW_F_NETWORK, 0)
                == (pool->proxy.size > 0));
+    FUZZ_HOLDS(pxw_u32(&message, PXW_F_LINK_MS, 0) == pool->link_ms);
+    FUZZ_HOLDS(pxw_u32(&message, PXW_F_LINK_BYTES, 0) == pool->link_bytes);
 }
 
 static void check_branches(const struct pool_conf *pool)
@@ -102,6 +104,10 @@ static void check_pool(const struct helper_conf *conf, size_t number)
                || (pool->connections > 0 && pool->network_bytes > 0
                    && pool->proxy.size <= sizeof(pool->proxy.address)
                    && strlen(pool->proxy.text) < PXW_PROXY_TEXT));
+    FUZZ_HOLDS((pool->link_ms > 0) == (pool->link_bytes > 0));
+    FUZZ_HOLDS(pool->link_ms == 0
+               || (pool->proxy.size > 0 && pool->link_ms <= 86400000
+                   && pool->link_bytes <= PXW_BLOB_MAX));
     check_warm(pool, NULL);
     check_branches(pool);
 }

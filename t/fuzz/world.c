@@ -350,6 +350,8 @@ static size_t check_branch(const struct keeper_branch *branch)
         FUZZ_HOLDS((job->state != JOB_READY && job->state != JOB_RUNNING)
                    || job->pidfd >= 0);
         FUZZ_HOLDS(job->out.size <= world.pool_conf.output_bytes);
+        FUZZ_HOLDS(job->run == NULL || world.pool_conf.link_ms > 0
+                   || pxw_u32(&job->run->message, PXW_F_LINK, 0) == 0);
     }
     return running;
 }

@@ -216,7 +216,8 @@ my %tunnels = (
     c000 => ["\0\0\r\n\r\n", qr/from c000: its answer is malformed/],
     gone => ['', qr/from gone: the proxy does not answer/],
     cut => ["HTTP/1.1 200 x\r\n\r\n", qr/: TLS cannot be agreed on|ended early/],
-    noise => ["HTTP/1.1 200 x\r\n\r\n" . 'x' x 1000, qr/: TLS cannot be agreed on\.$/],
+    noise => ["HTTP/1.1 200 x\r\n\r\n" . 'x' x 1000,
+              qr/: TLS cannot be agreed on|ended early/],
     still => [\&still, qr/took longer than 1 s/],
     mute => [sub { say_all($_[0], "HTTP/1.1 200 x\r\n\r\n"); still($_[0]); still($_[0]) while 1 },
              qr/took longer than 1 s/],
@@ -226,6 +227,9 @@ my %tunnels = (
 $answers{"$_:443"} = $tunnels{$_}[0] for keys %tunnels;
 $answers{'/up'} = away('https://c403/secret');
 
+$answers{'/large'} = sized($ok . '#' x (50 << 20));
+$answers{'/gigabyte'} = pour(page(''), '#' x 65536);
+my @memories = (1 .. 8, 12, 16, 24, 40, 64, 120, 200);
 my $proxy = proxy_start(\&serve);
 my $server = own_server(<<"END");
 PyExecConcurrency 2
@@ -254,6 +258,23 @@ PyExecNetwork proxy=127.0.0.1:$proxy->{port}
 Use PyExecPlace links links On
 Use PyExecPlace all links Off
 Use PyExecPlace bare bare Off
+<PyExecPool large>
+    PyExecLinks On
+    PyExecLinkBytes 60M
+    PyExecNetworkBytes 1G
+</PyExecPool>
+Use PyExecPlace large large On
+<Macro PyExecMemoryOf \$size>
+    Use PyExecPlace large-\$size large On
+    Use PyExecPlace bare-\$size bare On
+    <Location "/l/large-\$size">
+        PyExecMemory \$size
+    </Location>
+    <Location "/l/bare-\$size">
+        PyExecMemory \$size
+    </Location>
+</Macro>
+@{[ join "\n", map { "Use PyExecMemoryOf $_" } @memories ]}
 END
 my @port = (port => $server->{port});
 
@@ -339,6 +360,19 @@ my $began = time;
 is_refused(ask('links', 'http://example.org/silent', timeout => 0.8), qr/took longer than 0\.6 s\.$/,
            'three quarters of what the request gives the run');
 cmp_ok(time - $began, '<', 5, '... and no longer');
+
+# ---- memory ----
+
+for my $place (map { my $size = $_; ["large-$size", '/large'], ["large-$size", '/gigabyte'],
+                     ["bare-$size", '/ok'] } @memories) {
+    my $answer = ask($place->[0], "http://example.org$place->[1]");
+
+    ok($answer->{status} == 200
+       || ($answer->{status} == 400 && $answer->{body}
+           =~ /does not fit into the memory limit|has more than 62914560 bytes|took longer/),
+       "memory: @$place") or diag("$answer->{status}: $answer->{body}");
+}
+is_fetched(ask('large', 'http://example.org/large'), '50 MiB where there is room for it');
 
 # ---- what is left of it ----
 

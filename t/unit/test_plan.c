@@ -24,18 +24,10 @@ static void make(struct keeper_plan *plan, const char *list, size_t most)
                      0);
 }
 
-/* The branch that suits a source best, by its label. */
-static const char *pick(const struct keeper_plan *plan, const char *source)
+static const char *nearest(const struct keeper_plan *plan, uint32_t groups)
 {
-    size_t size = strlen(source);
-    uint8_t *copy = malloc(size > 0 ? size : 1);
-    uint32_t groups;
     size_t best = 0;
 
-    assert_non_null(copy);
-    memcpy(copy, source, size);
-    groups = keeper_plan_look(plan, copy, size);
-    free(copy);
     for (size_t i = 1; i < plan->count; i++) {
         unsigned distance = keeper_plan_distance(plan, i, groups);
 
@@ -45,6 +37,20 @@ static const char *pick(const struct keeper_plan *plan, const char *source)
         }
     }
     return plan->branches[best].label;
+}
+
+/* The branch that suits a source best, by its label. */
+static const char *pick(const struct keeper_plan *plan, const char *source)
+{
+    size_t size = strlen(source);
+    uint8_t *copy = malloc(size > 0 ? size : 1);
+    uint32_t groups;
+
+    assert_non_null(copy);
+    memcpy(copy, source, size);
+    groups = keeper_plan_look(plan, copy, size);
+    free(copy);
+    return nearest(plan, groups);
 }
 
 static void test_branches(void **state)
@@ -176,6 +182,32 @@ static void test_long_sources(void **state)
     keeper_plan_free(&plan);
 }
 
+/* What is not known yet goes where everything is. */
+static void test_anything(void **state)
+{
+    static const struct
+    {
+        const char *list;
+        const char *label;
+    } cases[] = {
+        { "", "base" },
+        { "math", "light" },
+        { "numpy", "all" },
+        { EVERYTHING, "all" },
+        { "a\nb\nc\nd\ne\nf\ng\nh", "all" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct keeper_plan plan;
+
+        make(&plan, cases[i].list, PLAN_MOST_BRANCHES);
+        assert_string_equal(nearest(&plan, keeper_plan_anything(&plan)),
+                            cases[i].label);
+        keeper_plan_free(&plan);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_preloaded),
         cmocka_unit_test(test_picks),
         cmocka_unit_test(test_long_sources),
+        cmocka_unit_test(test_anything),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
