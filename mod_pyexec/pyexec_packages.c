@@ -124,6 +124,7 @@ static int answer(pyexec_task_t *task)
         return pyexec_reply_failure(r, PXW_BROKEN);
     }
     pyexec_buffer_add(body, end.value.bytes, end.value.size);
+    pyexec_buffer_puts(body, "\n"); /* as all others end */
     return pyexec_reply_json(r, HTTP_OK, body);
 }
 

@@ -329,7 +329,7 @@ my @accepted = (
     ['nothing is switched on', "PyExecHelperProgram /nonexistent/x\n", undef],
 );
 
-plan tests => 2 * @refused + 2 * @accepted + 3;
+plan tests => 2 * @refused + 2 * @accepted + 4;
 
 for my $case (@refused) {
     my ($name, $text, $says, $bare) = @$case;
@@ -379,6 +379,9 @@ $example =~ s/^#(?: {4})?(?=<|PyExec(?!Helper|SocketOwner)|SetHandler)//gm;
 my ($got, $said) = dumped($example);
 my (undef, $default) = dumped(place($on));
 
+like((dumped(installing(a => 'PyExecInstall On')))[0]{output},
+     qr/^pool "a\+install" \(FILE:4\), started by the first installation for "a"$/m,
+     'a pool that installs is told');
 is($got->{status}, 0, 'the example is accepted') or diag($got->{output});
 for my $pair (['<Location "/execute">', '<Location "/execute">'],
               ['pool "science"', 'pool "tenant:main.example"']) {

@@ -442,7 +442,7 @@ sub what_is_listed
     told(value(" $list\n"));
     $answer = $get->('GET', '/science/packages');
     is($answer->{status}, 200, 'a list');
-    is($answer->{body}, $list, '... as it came');
+    is($answer->{body}, "$list\n", '... as it came');
     is($answer->{headers}{'content-type'}, 'application/json', '... as JSON');
     $run = sent();
     is($run->{2}, 'science', '... of a run in the pool of runs');

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a package index (PEP 503) for t/http/install.t.
+
+  packages.py DIRECTORY
+
+writes DIRECTORY/simple/NAME/index.html and DIRECTORY/files. A wheel is a zip
+file; those that are hostile no tool would make.
+"""
+import base64
+import hashlib
+import io
+import os
+import pathlib
+import sys
+import tarfile
+import zipfile
+
+ROOT = pathlib.Path(sys.argv[1])
+PAGES = {}
+
+
+def put(name, file, data, fragment=None):
+    """A file of a package, and the line about it on the package's page."""
+    target = ROOT / 'files' / file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+    fragment = fragment or 'sha256=' + hashlib.sha256(data).hexdigest()
+    PAGES.setdefault(name, []).append(
+        f'<a href="../../files/{file}#{fragment}">{file}</a><br>')
+
+
+def digest(data):
+    text = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode()
+    return 'sha256=' + text.rstrip('=')
+
+
+def wheel_bytes(name, version, files, metadata=''):
+    """files: {path in the wheel: text or bytes}."""
+    info = f'{name}-{version}.dist-info'
+    files = {path: data if isinstance(data, bytes) else data.encode()
+             for path, data in files.items()}
+    files[f'{info}/METADATA'] = (f'Metadata-Version: 2.1\nName: {name}\n'
+                                 f'Version: {version}\n{metadata}').encode()
+    files.setdefault(f'{info}/WHEEL', b'Wheel-Version: 1.0\nGenerator: test\n'
+                     b'Root-Is-Purelib: true\nTag: py3-none-any\n')
+    record = ''.join(f'{path},{digest(data)},{len(data)}\n'
+                     for path, data in files.items())
+    files[f'{info}/RECORD'] = (record + f'{info}/RECORD,,\n').encode()
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, 'w') as wheel:
+        for path, data in files.items():
+            wheel.writestr(path, data)
+    return out.getvalue()
+
+
+def wheel(name, version, files=None, metadata='', fragment=None):
+    files = files or {f'{name}/__init__.py': f'VERSION = "{version}"\n',
+                      f'{name}/later.py': f'VERSION = "{version}"\n'}
+    put(name, f'{name}-{version}-py3-none-any.whl',
+        wheel_bytes(name, version, files, metadata), fragment)
+
+
+# A backend within the package: it needs nothing of an index, and tells by what
+# it builds that its code was executed.
+BACKEND = '''
+import os
+import pathlib
+import sys
+sys.path.insert(0, os.getcwd())
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    data = pathlib.Path('built.whl').read_bytes()
+    name = 'source-1.0-py3-none-any.whl'
+    pathlib.Path(directory, name).write_bytes(data)
+    return name
+'''
+
+
+def source(name, version):
+    files = {
+        'pyproject.toml': '[build-system]\nrequires = []\nbuild-backend = '
+                          '"backend"\nbackend-path = ["."]\n',
+        'backend.py': BACKEND,
+        'PKG-INFO': f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n',
+        'built.whl': wheel_bytes(name, version,
+                                 {f'{name}.py': 'BUILT = True\n'}),
+    }
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w:gz') as tar:
+        for path, data in files.items():
+            data = data if isinstance(data, bytes) else data.encode()
+            entry = tarfile.TarInfo(f'{name}-{version}/{path}')
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    put(name, f'{name}-{version}.tar.gz', out.getvalue())
+
+
+for number in ('1.0', '2.0', '3.0rc1'):
+    wheel('demo', number)
+wheel('humanize', '4.9.0')
+wheel('needs', '1.0', metadata='Requires-Dist: demo>=2\n')
+wheel('lacks', '1.0', metadata='Requires-Dist: nowhere\n')
+wheel('extra', '1.0', metadata='Provides-Extra: more\n'
+      'Requires-Dist: demo ; extra == "more"\n')
+for letter in 'abcdef':
+    wheel(f'pkg{letter}', '1.0')
+wheel('forged', '1.0', fragment='sha256=' + '0' * 64)
+wheel('escape', '1.0', {'escape.py': 'x = 1\n', '../escaped.py': 'x = 1\n'})
+wheel('deepescape', '1.0', {'deepescape.py': 'x = 1\n',
+                            'a/../../../../escaped.py': 'x = 1\n'})
+wheel('absolute', '1.0', {'absolute.py': 'x = 1\n', '/tmp/escaped.py': 'x = 1\n'})
+wheel('dataescape', '1.0', {'dataescape.py': 'x = 1\n',
+                            'dataescape-1.0.data/data/../../../escaped': 'x'})
+wheel('hooks', '1.0', {
+    'hooks/__init__.py': 'VERSION = "1.0"\n'
+                         'def main():\n    print("a console script")\n',
+    'hooks.pth': 'import sys; sys.pth_was_executed = True\n',
+    'sitecustomize.py': 'import sys; sys.site_was_executed = True\n',
+    'usercustomize.py': 'import sys; sys.site_was_executed = True\n',
+    'json.py': 'TAKEN = True\n',
+    'hooks-1.0.dist-info/entry_points.txt':
+        '[console_scripts]\nhooks-run = hooks:main\n',
+    'hooks-1.0.data/scripts/hooks-shell': '#!/bin/sh\necho a script\n',
+    'hooks-1.0.data/data/share/hooks/file': 'data\n',
+})
+# More than is taken of the pool that has 1 MiB, and no zip makes it smaller; one
+# that a zip makes small, and unpacked is not.
+wheel('large', '1.0', {'large.py': 'x = 1\n', 'large.bin': os.urandom(3 << 20)})
+BOMB = io.BytesIO()
+with zipfile.ZipFile(BOMB, 'w', zipfile.ZIP_DEFLATED) as bomb:
+    with zipfile.ZipFile(io.BytesIO(wheel_bytes('bomb', '1.0', {
+            'bomb.py': 'x = 1\n', 'bomb.bin': bytes(64 << 20)}))) as plain:
+        for entry in plain.namelist():
+            bomb.writestr(entry, plain.read(entry))
+put('bomb', 'bomb-1.0-py3-none-any.whl', BOMB.getvalue())
+put('broken', 'broken-1.0-py3-none-any.whl', b'PK\x03\x04 and no more')
+wheel('other', '1.0', {'other-1.0.dist-info/WHEEL': 'Wheel-Version: 9.0\n'
+                       'Root-Is-Purelib: true\nTag: py3-none-any\n',
+                       'other.py': 'x = 1\n'})
+source('source', '1.0')
+
+for package, lines in PAGES.items():
+    page = ROOT / 'simple' / package / 'index.html'
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text('<!DOCTYPE html>\n<html><body>\n' + '\n'.join(lines)
+                    + '\n</body></html>\n')

@@ -1,0 +1,485 @@
+# SPDX-License-Identifier: Apache-2.0
+# Clients install packages: README.md's own configuration, with an index (PEP
+# 503) that httpd serves on loopback and a proxy made of conf/egress.conf. What a
+# package brings is there for the runs of its directory and nowhere else, runs
+# nothing by itself, and what fails changes nothing.
+use strict;
+use warnings FATAL => 'all';
+use Digest::SHA qw(sha1);
+use File::Find ();
+use File::Temp ();
+use IO::Socket::INET ();
+use MIME::Base64 qw(encode_base64);
+use POSIX ();
+use PyExec::Test;
+use Test::More;
+
+my $source = var('locations') =~ s{/conf/locations\.conf$}{}r;
+my $readme = PyExec::Test::slurp("$source/README.md");
+my ($chapter) = $readme =~ /^## Let clients install packages\n(.*?)^## /ms or die 'no chapter';
+my ($from_readme) = map { s/^ {4}//mgr } $chapter =~ /((?:^ {4}[^\n]*\n)+)/m;
+my ($typed, $shown) = $chapter =~ /^ {4}curl .* -d '(.*?)' .*\n\n {4}(\{.*)$/m;
+my $www = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
+my %env = map { $_ => helper_dir() } qw(main small denied slow built);
+my ($files, $out, $closed, $silent) = map { PyExec::Test::free_port() } 1 .. 4;
+my $index = "http://localhost:$files/simple/";
+my $hung = silence($silent);
+END {
+    local $?;
+    kill 'KILL', $hung if $hung;
+}
+
+chmod 0755, $www or die;
+system('/usr/bin/python3', "$source/t/data/packages.py", "$www") == 0 or die 'no index';
+system('chmod', '-R', 'a+rX', "$www") == 0 or die;
+open my $users, '>', "$www/users" or die;
+print $users 'admin:{SHA}', encode_base64(sha1('pass'), ''), "\n";
+close $users or die;
+chmod 0644, "$www/users" or die;
+
+# README.md's lines or a file of conf with other values: each must be there.
+sub changed
+{
+    my ($text, @changes) = @_;
+
+    while (my ($what, $by) = splice @changes, 0, 2) {
+        die "there is no '$what'" unless $text =~ s/\Q$what\E/$by/g;
+    }
+    return $text;
+}
+
+sub proxy
+{
+    my ($port, $log, @hosts) = @_;
+    my $sections = join '', map {
+        "<Proxy \"http://$_/\">\nRequire expr \"%{REQUEST_METHOD} != 'CONNECT'\"\n</Proxy>\n" } @hosts;
+
+    return changed(PyExec::Test::slurp("$source/conf/egress.conf"),
+        'Listen 127.0.0.1:3128' => "Listen 127.0.0.1:$port",
+        '<VirtualHost 127.0.0.1:3128>' => "<VirtualHost 127.0.0.1:$port>\n$sections",
+        'PyExecEgress public' => 'PyExecEgress 127.0.0.1',
+        'logs/egress_log' => $log);
+}
+
+# Accepts, and says nothing.
+sub silence
+{
+    my ($port) = @_;
+    my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
+                                         Listen => 64, ReuseAddr => 1) or die "listen: $!";
+    my $parent = $$;
+    my $pid = fork // die "fork: $!";
+
+    return $pid if $pid;
+    $SIG{ALRM} = sub { POSIX::_exit(0) if getppid() != $parent; alarm 1 };
+    alarm 1;
+    my @held;
+    while (1) {
+        my $client = $listener->accept or next;
+        push @held, $client;
+    }
+}
+
+# A pool that installs, and its place.
+sub installing
+{
+    my ($name, $more) = @_;
+
+    return <<"END";
+<PyExecPool $name>
+    PyExecEnvironment "$env{$name}"
+    PyExecInstall On
+    PyExecNetwork proxy=127.0.0.1:$out
+    $more
+</PyExecPool>
+<Location "/$name">
+    SetHandler pyexec
+    PyExecEngine On
+    PyExecDialect run
+    PyExecPool $name
+    PyExecImports +environment
+</Location>
+<Location "/$name-packages">
+    SetHandler pyexec-packages
+    PyExecEngine On
+    PyExecPool $name
+</Location>
+END
+}
+
+my $load = join '', map {
+    "<IfModule !${_}_module>\nLoadModule ${_}_module \"" . httpd_module($_) . "\"\n</IfModule>\n"
+} qw(logio dir proxy proxy_http proxy_connect auth_basic authn_core authn_file authz_user);
+my $server = own_server($load
+    # Installing is as slow as the machine is busy.
+    . "PyExecInstallIndex $index\nPyExecInstallTimeout 120s\nPyExecPreload none\n"
+    . changed($from_readme, '/var/lib/pyexec/science' => $env{main},
+              'proxy=127.0.0.1:3128' => "proxy=127.0.0.1:$out",
+              '/etc/apache2/packages.users' => "$www/users")
+    . installing('small', 'PyExecInstallSize 1M')
+    . installing('denied', "PyExecNetwork proxy=127.0.0.1:$closed")
+    . installing('slow', "PyExecInstallIndex http://localhost:$silent/simple/\nPyExecInstallTimeout 3s")
+    . installing('built', 'PyExecInstallSource On')
+    . proxy($out, 'egress_log', "localhost:$files", "localhost:$silent")
+    . proxy($closed, 'closed_log') . <<"END");
+<Macro PyExecCode \$name \$pool \$imports>
+    <Location "/\$name">
+        SetHandler pyexec
+        PyExecEngine On
+        PyExecDialect code
+        PyExecTimeout 20s
+        PyExecPool \$pool
+        PyExecImports \$imports
+    </Location>
+</Macro>
+Use PyExecCode open science +environment
+Use PyExecCode shut science "-shlex"
+Use PyExecCode any science *
+Use PyExecCode elsewhere small *
+Use PyExecCode waits science-admin *
+<Location "/waits">
+    PyExecTimeout 60s
+</Location>
+
+Listen 127.0.0.1:$files
+<VirtualHost 127.0.0.1:$files>
+    ServerName localhost:$files
+    DocumentRoot "$www"
+    DirectoryIndex index.html
+    <Directory "$www">
+        Require all granted
+    </Directory>
+    CustomLog asked "%r"
+</VirtualHost>
+END
+END {
+    local $?;
+    $server->{stop}->() if $server;
+}
+my @port = (port => $server->{port});
+my $admin = 'Basic ' . encode_base64('admin:pass', '');
+
+as_readme_says();
+versions();
+several();
+failures();
+hostile();
+no_option();
+removal();
+in_use();
+many_at_once();
+under_load();
+limits();
+sources();
+done_testing();
+
+# ---- helpers ----
+
+sub ask
+{
+    my ($pip, $where, %more) = @_;
+
+    $where ||= '/admin/execute';
+    return post_json($where, { script => '', pip => $pip, %more }, @port,
+                     headers => { Authorization => $admin });
+}
+
+sub installed_well
+{
+    my ($pip, $name, $where) = @_;
+    my $answer = ask($pip, $where);
+    my $word = $pip =~ /-u/ ? 'Uninstallation' : 'Installation';
+
+    is_deeply([$answer->{status}, $answer->{json}], [200, { result => "Library $word Successfully" }],
+              $name // $pip)
+        or diag(json_text($answer), error_log($server) =~ s/.*\n(?=(?:.*\n){30})//sr);
+    return;
+}
+
+sub fails
+{
+    my ($pip, $says, $where, $name) = @_;
+    my $before = listed($where);
+    my $answer = ask($pip, $where);
+
+    $name //= $pip;
+    is($answer->{status}, 200, "$name: fails");
+    is(join(' ', keys %{ $answer->{json} // {} }), 'error', '... with nothing but a reason');
+    like($answer->{json}{error} // '', $says, '... which is pip\'s own');
+    cmp_ok(length $answer->{json}{error} // '', '<', 2010, '... and short');
+    is(listed($where), $before, '... and all is as it was');
+    return;
+}
+
+# "name version, …" of the packages that a place lists.
+sub listed
+{
+    my ($where) = @_;
+    my $path = !$where || $where eq '/admin/execute' ? '/execute/packages' : "$where-packages";
+    my $answer = request('GET', $path, @port);
+
+    return "status $answer->{status}: $answer->{body}" if $answer->{status} != 200;
+    return join ', ', map { "$_->{name} $_->{version}" } @{ $answer->{json}{packages} };
+}
+
+sub says
+{
+    my ($script, $where) = @_;
+    my $answer = post_json($where || '/execute', { script => $script }, @port);
+
+    return $answer->{json}{result} // "status $answer->{status}: " . ($answer->{json}{error} // $answer->{body});
+}
+
+# Files of all directories, by what is below them.
+sub found
+{
+    my ($pattern) = @_;
+    my @found;
+
+    File::Find::find({ no_chdir => 1, wanted => sub { push @found, $_ if $_ =~ $pattern } },
+                     map { "$_" } values %env);
+    return join ' ', @found;
+}
+
+# ---- what it is for ----
+
+sub as_readme_says
+{
+    my $answer;
+
+    is(listed(), '', 'at first there is nothing');
+    like(says('import humanize'), qr/No module named 'humanize'/, '... to be imported');
+    is(post_json('/admin/execute', { pip => '-i demo' }, @port)->{status}, 401, 'no password: 401');
+    is(post_json('/execute', { pip => '-i demo' }, @port)->{status}, 403, 'the public place: 403');
+    is(-e "$server->{dir}/asked" ? PyExec::Test::slurp("$server->{dir}/asked") : '', '',
+       '... and the index was not asked');
+    $answer = post_json('/admin/execute', json_value($typed), @port,
+                        headers => { Authorization => $admin });
+    is($answer->{body}, "$shown\n", 'what README.md types is answered as it says')
+        or diag(json_text($answer), error_log($server));
+    is(says("import humanize\nprint(humanize.VERSION)"), '4.9.0', '... and can be imported');
+    is(request('GET', '/execute/packages', @port)->{body},
+       '{"packages": [{"name": "humanize", "version": "4.9.0"}]}' . "\n", '... and is listed');
+    like(says('import humanize', '/elsewhere'), qr/status 400|No module named/, '... but not elsewhere');
+    is(run_code('/elsewhere', 'import humanize', @port)->{returncode}, 1, '... by no policy');
+    is(run_code('/open', "import humanize\nprint(1)", @port)->{output}, "1\n", '+environment: beside a list');
+    like(json_text(run_code('/shut', 'import humanize', @port)), qr/Disallowed import: humanize/,
+         'without it: refused');
+    is(run_code('/any', "import humanize\nprint(humanize.__file__.startswith('$env{main}/'))", @port)->{output},
+       "True\n", 'it lies below the directory');
+    like(run_code('/any', "import humanize, os\nos.open(humanize.__file__, os.O_WRONLY)", @port)->{error},
+         qr/PermissionError|OSError|Read-only/, 'which scripts cannot write');
+    like(PyExec::Test::slurp("$server->{dir}/egress_log"), qr{"GET http://localhost:$files/simple/humanize/},
+         'the proxy has logged it');
+    installed_well('-u humanize', 'uninstalled');
+    is(listed(), '', '... and gone');
+    like(says('import humanize'), qr/No module named 'humanize'/, '... for scripts, too');
+    return;
+}
+
+sub versions
+{
+    installed_well('-i demo==1.0');
+    is(says("import demo\nprint(demo.VERSION)"), '1.0', 'a version');
+    installed_well('-i demo >= 1.5, <3', 'another one');
+    is(says("import demo\nprint(demo.VERSION)"), '2.0', '... replaces it');
+    is(listed(), 'demo 2.0', '... and is the only one');
+    installed_well('-i demo', 'what is there already');
+    installed_well('-i demo==1.0', 'an older one');
+    is(says("import demo\nprint(demo.VERSION)"), '1.0', '... as well');
+    installed_well('-i DEMO==3.0rc1', 'a pre-release by its name');
+    is(listed(), 'demo 3.0rc1', '... is what was asked for');
+    installed_well('-u demo');
+    return;
+}
+
+sub several
+{
+    installed_well('-i needs', 'what needs another one');
+    is(listed(), 'demo 2.0, needs 1.0', '... comes with it');
+    installed_well('-u needs demo', 'several at once');
+    installed_well('-i extra', 'an extra that is not asked for');
+    is(listed(), 'extra 1.0', '... does not come');
+    installed_well('-i extra[more]', 'an extra');
+    is(listed(), 'demo 2.0, extra 1.0', '... does');
+    installed_well('-i pkga pkgb==1.0 pkgc >= 0.5', 'several, with versions and without');
+    is(listed(), 'demo 2.0, extra 1.0, pkga 1.0, pkgb 1.0, pkgc 1.0', '... are all there');
+    installed_well('-u demo extra pkga pkgb pkgc');
+    is(listed(), '', '... and go together');
+    installed_well('-i demo==1.0', 'for what follows');
+    return;
+}
+
+# ---- what fails ----
+
+sub failures
+{
+    fails('-i nosuch', qr/^ERROR: .*\n?.*No matching distribution found for nosuch/);
+    fails('-i demo==9', qr/No matching distribution found for demo==9/);
+    fails('-i demo==1.0 demo==2.0', qr/ERROR: /);
+    fails('-i pkga nosuch', qr/nosuch/);
+    fails('-i lacks', qr/nowhere/);
+    fails('-i forged', qr/HASHES.*\n(?:.*\n)*.*Expected sha256 0{64}/);
+    fails('-i broken', qr/ERROR: .*broken/i);
+    fails('-i other', qr/Wheel-Version/);
+    fails('-i demo==1.0.x.y', qr/ERROR: /);
+    fails('-i demo', qr/No matching distribution/, '/denied', 'an index that the proxy refuses');
+    like(PyExec::Test::slurp("$server->{dir}/closed_log"), qr{"GET http://localhost:$files/simple/demo/ .*" 403 },
+         '... as its log tells');
+    is(says("import demo\nprint(demo.VERSION)"), '1.0', 'after all that the old one works');
+    return;
+}
+
+sub hostile
+{
+    for my $name (qw(escape deepescape absolute dataescape)) {
+        fails("-i $name", qr/ERROR: .*$name/);
+    }
+    is(found(qr/escape/), '', 'nothing of them is in any directory');
+    ok(!-e '/tmp/escaped.py' && !-e '/tmp/escaped', '... or outside');
+    installed_well('-i hooks', 'a package with .pth, sitecustomize and scripts');
+    is(says("import hooks\nprint(hooks.VERSION)"), '1.0', '... is there');
+    is(says('import sys, json; print(hasattr(sys, "pth_was_executed"), hasattr(sys, "site_was_executed"), hasattr(json, "TAKEN"))'),
+       'False False False', '... nothing of it was executed, and no module of Python\'s replaced');
+    is(found(qr{/hooks-(?:run|shell)$|/share/hooks}), '', '... scripts and data files were not taken over');
+    is(says("import glob\nprint(glob.glob('$env{main}/**/*.pth', recursive=True))"), '[]', '... nor the .pth');
+    installed_well('-u hooks');
+    is(listed(), 'demo 1.0', '... and is gone from the list');
+    return;
+}
+
+# Names and versions alone get to pip: each is refused before anything is asked.
+sub no_option
+{
+    my $asked = PyExec::Test::slurp("$server->{dir}/asked");
+
+    for my $pip ('-i --index-url http://127.0.0.1/ demo', '-i demo -r /etc/passwd', '-i -e .',
+                 '-i --target=/tmp/x demo', "-i demo @ http://localhost:$files/files/demo-2.0-py3-none-any.whl",
+                 "-i http://localhost:$files/files/demo-2.0-py3-none-any.whl", '-i ./demo', '-i /tmp',
+                 "-i demo;os_name=='posix'", '-i demo --pre', '-u demo -y', '-u -r x', "-i demo\n--pre",
+                 '-i $(id)', '-i `id`', '-i demo#egg=x', 'demo', '-i') {
+        my $answer = ask($pip);
+
+        is($answer->{status}, 400, ($pip =~ s/\n/ /gr) . ': 400');
+    }
+    is(PyExec::Test::slurp("$server->{dir}/asked"), $asked, 'and nobody was asked for any of it');
+    return;
+}
+
+sub removal
+{
+    fails('-u nosuch', qr/nosuch.*not installed|not installed.*nosuch/);
+    fails('-u pip', qr/pip.*not installed|not installed.*pip/);
+    fails('-u numpy', qr/numpy.*not installed|not installed.*numpy/, undef,
+          'what is the machine\'s own');
+    return;
+}
+
+# ---- more than one at a time ----
+
+# Does it in another process; a function that waits and returns what it gave.
+sub meanwhile
+{
+    my ($what) = @_;
+    my $pid = open my $pipe, '-|';
+
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        my $said = eval { $what->() } // "died: $@";
+
+        syswrite STDOUT, $said;
+        POSIX::_exit(0);
+    }
+    return sub { local $/ = undef; my $said = <$pipe>; close $pipe; return $said };
+}
+
+# A run that goes on has what it began with, also what it imports later.
+sub in_use
+{
+    my $run = meanwhile(sub { run_code('/waits', <<"END", @port)->{output} });
+import demo, time, urllib.request
+print(demo.VERSION)
+def is_there(name):
+    try: return urllib.request.urlopen('http://localhost:$files/' + name).status == 200
+    except OSError: return False
+is_there('begun')
+while not is_there('go'): time.sleep(0.1)
+import demo.later
+print(demo.later.VERSION)
+END
+
+    ok(wait_for(sub { PyExec::Test::slurp("$server->{dir}/asked") =~ m{GET /begun } }, 20),
+       'a run has begun');
+    installed_well('-u demo', 'uninstalled while a run uses it');
+    like(says('import demo'), qr/No module named 'demo'/, '... new runs have it no more');
+    open my $go, '>', "$www/go" or die;
+    close $go or die;
+    chmod 0644, "$www/go" or die;
+    is($run->(), "1.0\n1.0\n", '... the one that goes on ends with what it had');
+    return;
+}
+
+sub many_at_once
+{
+    my @waiting = map { my $name = $_; meanwhile(sub { ask("-i pkg$name")->{body} }) } 'a' .. 'f';
+
+    is(join('', map { $_->() } @waiting),
+       join('', ('{"result": "Library Installation Successfully"}' . "\n") x 6), 'six at the same time');
+    is(listed(), join(', ', map { "pkg$_ 1.0" } 'a' .. 'f'), '... and none of them lost');
+    installed_well('-u pkga pkgb pkgc pkgd pkge pkgf');
+    return;
+}
+
+sub under_load
+{
+    my $load = "for number in range(3): pass\nprint('fine')";
+    my @clients = map {
+        meanwhile(sub {
+            my ($bad, $end) = ('', time + 15);
+
+            while (time < $end && $bad eq '') {
+                my $answer = run_code('/any', $load, @port);
+
+                $bad = json_text($answer) if ($answer->{output} // '') ne "fine\n";
+            }
+            return $bad eq '' ? 'fine' : $bad;
+        })
+    } 1 .. 2;
+
+    for my $round (1 .. 3) {
+        installed_well('-i demo==1.0', "under load, round $round");
+        is(says("import demo\nprint(demo.VERSION)"), '1.0', '... there at once');
+        installed_well('-i demo==2.0', '... another one');
+        is(says("import demo\nprint(demo.VERSION)"), '2.0', '... there at once');
+    }
+    is(join(' ', map { $_->() } @clients), 'fine fine', '... and no run failed');
+    return;
+}
+
+# ---- limits ----
+
+sub limits
+{
+    my $took;
+
+    installed_well('-i demo==1.0', 'a small one', '/small');
+    fails('-i large', qr/No space|too large|PyExecInstallSize|ERROR|Connection/, '/small', 'more than PyExecInstallSize');
+    fails('-i bomb', qr/No space|too large|PyExecInstallSize|ERROR/, '/small', 'more than that when it is unpacked');
+    installed_well('-i demo==2.0', '... and another small one', '/small');
+    is(listed('/small'), 'demo 2.0', '... is what is there');
+    is(found(qr/\.bin$/), '', '... and of the large ones nothing');
+    $took = seconds(sub { fails('-i demo', qr/timed out after 3 seconds/, '/slow', 'an index that says nothing') });
+    cmp_ok($took, '<', 20, '... does not hold anybody up');
+    like(ask('-i demo', '/slow', timeout => 1)->{json}{error}, qr/timed out after 1 second/,
+         'a client may shorten it');
+    is(ask('-i demo==1.0', '/small', usage => \1)->{json}{usage}{ended_by}, 'done', 'usage tells');
+    return;
+}
+
+sub sources
+{
+    fails('-i source', qr/No matching distribution found for source/);
+    installed_well('-i source', 'a package that is built', '/built');
+    is(says("import source\nprint(source.BUILT)", '/built'), 'True', '... is there');
+    return;
+}
