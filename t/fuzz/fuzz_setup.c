@@ -108,6 +108,15 @@ static void check_pool(const struct helper_conf *conf, size_t number)
     FUZZ_HOLDS(pool->link_ms == 0
                || (pool->proxy.size > 0 && pool->link_ms <= 86400000
                    && pool->link_bytes <= PXW_BLOB_MAX));
+    FUZZ_HOLDS(pool->environment == NULL
+               || (pool->environment[0] == '/'
+                   && strlen(pool->environment) <= PXW_DIRS_MAX
+                   && strchr(pool->environment, '\n') == NULL));
+    FUZZ_HOLDS(pool->index == NULL || strncmp(pool->index, "http", 4) == 0);
+    FUZZ_HOLDS(pool->install_bytes == 0
+               || (pool->environment != NULL && pool->index != NULL
+                   && pool->proxy.size > 0
+                   && pool->install_bytes <= INT64_MAX));
     check_warm(pool, NULL);
     check_branches(pool);
 }

@@ -13,6 +13,7 @@ my $file = "$server->{dir}/httpd.conf";
 my $good = do { local (@ARGV, $/) = $file; <> };
 my @bad = (
     ['an unknown pool', "PyExecPool nobody\n", qr/PYX0011: .*no <PyExecPool nobody>/],
+    ['packages for nobody', "PyExecInstall On\n", qr/PYX0241: .*needs a directory/],
     ['a helper that is missing', "PyExecHelperProgram /nonexistent/x\n",
      qr{PYX0001: the helper '/nonexistent/x' cannot be used}],
 );
