@@ -23,7 +23,7 @@ my %worth = (
     DIALECT => 'run', ORIGIN => '*', LEVEL => 'restricted', PATH => '/bin/true', ACCOUNT => 'root',
     LIST => 'os', POOLNAME => 'shared', TENANT => 'someone-else', IMPORTS => '*', FORBID => 'none',
     HELPER => 'spawn', OWNER => 'root', MODE => '0666', ENV => 'A b', PYTHON => 'first', DIRS => 'none',
-    NETWORK => 'proxy=127.0.0.1:3128', EGRESS => 'any', PyExecPolicy => 'Off',
+    NETWORK => 'proxy=127.0.0.1:3128', DIR => '/srv', URL => 'http://a.example/', EGRESS => 'any', PyExecPolicy => 'Off',
 );
 my %line = map { $_->[3] => "$_->[3] " . ($worth{ $_->[3] } // $worth{ $_->[1] } // die "kind $_->[1]") }
     @directives;
