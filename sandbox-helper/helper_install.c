@@ -7,6 +7,7 @@
 #include "helper_install.h"
 
 #include "helper_conf.h"
+#include "job_commit.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -69,7 +70,11 @@ int helper_install_read(const struct pxw_message *message,
     }
     pool->install_bytes = pxw_u64(message, PXW_F_INSTALL_BYTES, 0);
     pool->sources = pxw_u32(message, PXW_F_SOURCES, 0) != 0;
-    if (pool->environment != NULL && !is_path(pool->environment)) {
+    /* The name of a generation goes to the zygote beside it. */
+    if (pool->environment != NULL
+        && (!is_path(pool->environment)
+            || strlen(pool->environment) + JOB_COMMIT_NAME_BYTES
+                   >= PXW_DIRS_MAX)) {
         return -ENOTDIR;
     }
     if (pool->install_bytes > INT64_MAX

@@ -56,7 +56,9 @@ sub proxy
 
     return changed(PyExec::Test::slurp("$source/conf/egress.conf"),
         'Listen 127.0.0.1:3128' => "Listen 127.0.0.1:$port",
-        '<VirtualHost 127.0.0.1:3128>' => "<VirtualHost 127.0.0.1:$port>\n$sections",
+        '<VirtualHost 127.0.0.1:3128>' => "<VirtualHost 127.0.0.1:$port>",
+        # Behind the section for everything, which it makes an exception from.
+        '    # ---- which addresses ----' => $sections,
         'PyExecEgress public' => 'PyExecEgress 127.0.0.1',
         'logs/egress_log' => $log);
 }
@@ -149,6 +151,9 @@ Listen 127.0.0.1:$files
     <Directory "$www">
         Require all granted
     </Directory>
+    <Files index.html>
+        ForceType text/html
+    </Files>
     CustomLog asked "%r"
 </VirtualHost>
 END
@@ -184,6 +189,13 @@ sub ask
                      headers => { Authorization => $admin });
 }
 
+sub log_end
+{
+    my @lines = split /^/, error_log($server);
+
+    return join '', splice @lines, @lines > 30 ? -30 : 0;
+}
+
 sub installed_well
 {
     my ($pip, $name, $where) = @_;
@@ -192,7 +204,7 @@ sub installed_well
 
     is_deeply([$answer->{status}, $answer->{json}], [200, { result => "Library $word Successfully" }],
               $name // $pip)
-        or diag(json_text($answer), error_log($server) =~ s/.*\n(?=(?:.*\n){30})//sr);
+        or diag(json_text($answer), log_end());
     return;
 }
 
