@@ -129,6 +129,12 @@ def only(answer, header):
     return values[0].strip() if values else None
 
 
+def check_head(answer):
+    """http.client passes over a line that is no header, and all behind it."""
+    if answer.headers.defects or answer.headers.get_payload():
+        raise Refused('its answer is malformed')
+
+
 def check_status(answer, scheme):
     if answer.status == 200:
         return
@@ -214,6 +220,7 @@ def follow(answer, address):
     """Where it sends us."""
     import urllib.parse
 
+    check_head(answer)
     to = only(answer, 'Location')
     if not to:
         raise Refused(f'it answered {say_status(answer.status)} and no '
@@ -234,6 +241,7 @@ def get(address, proxy_port, most):
             return None, follow(answer, address)
         check_status(answer, scheme)
         check_kind(answer)
+        check_head(answer)
         return decode(read_body(answer, most)), None
     finally:
         for thing in answer, connection:

@@ -182,6 +182,12 @@ my @cases = (
     ['a drip of chunks', drip(chunked(''), "1\r\n#\r\n"), $late],
     ['a body that does not come', sub { say_all($_[0], page('', 'Content-Length: 5')); still($_[0]) }, $late],
 
+    # heads of which a part is none
+    (map { ["a head with '" . s/[^ -~]/?/gr . "'", page($ok, "Content-Length: 17", $_, 'Content-Type: image/png'), $malformed] }
+     'no header', 'Transfer-Encoding : chunked', "\x{b}: x", '<html>'),
+    (map { ["a head with '$_'", page($ok, $_, 'Content-Type: text/plain'), $malformed] } ': x', ' x'),
+    ['a redirect with a line that is none', "HTTP/1.1 302 x\r\nLocation: /ok\r\nno header\r\n\r\n", $malformed],
+
     # statuses
     (map { ["status $_", "HTTP/1.1 $_ \e[31mx\r\nContent-Length: 17\r\n\r\n$ok",
             qr/: it, or the proxy, answered $_(?: \([A-Za-z ]+\))?\.$/] }
