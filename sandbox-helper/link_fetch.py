@@ -82,8 +82,12 @@ def connect(scheme, host, port, proxy_port):
     if scheme == 'http':
         return http.client.HTTPConnection(PROXY, proxy_port)
     import ssl
-    connection = http.client.HTTPSConnection(
-        PROXY, proxy_port, context=ssl.create_default_context())
+    context = ssl.create_default_context()
+    # A stream that is cut off is no script that has ended: so says OpenSSL
+    # (3 and newer), and Python would not hear of it, twice.
+    context.options &= ~getattr(ssl, 'OP_IGNORE_UNEXPECTED_EOF', 0)
+    connection = http.client.HTTPSConnection(PROXY, proxy_port,
+                                             context=context)
     connection.set_tunnel(host, port or 443)
     try:
         connection.connect()
@@ -104,7 +108,6 @@ def connect(scheme, host, port, proxy_port):
                        if status in (401, 403, 405, 407)
                        else 'the proxy cannot connect to it: ')
                       + say_status(status)) from None
-    # A stream that is cut off is no script that has ended.
     connection.sock.suppress_ragged_eofs = False
     return connection
 

@@ -6,6 +6,7 @@
 use strict;
 use warnings FATAL => 'all';
 use File::Temp ();
+use IPC::Open3 qw(open3);
 use PyExec::Egress;
 use PyExec::Proxy;
 use PyExec::Test;
@@ -42,6 +43,11 @@ for my $name (keys %scripts) {
 }
 system('chmod', '-R', 'a+rX', "$top") == 0 or die;
 
+# Proxy and host in one: its input is ours, and ends with us.
+my $ends_pid = open3(my $ends_input, my $ends_output, '>&STDERR', '/usr/bin/python3', '-I', '-B',
+                     var('t_dir') . '/data/tls_end.py', "$top/trust/cert", "$top/trust/key");
+my $ends = <$ends_output> // die 'tls_end.py does not start';
+chomp $ends;
 my $load = egress_modules();
 my $server = own_server(<<"END" . egress_proxy(port => $out, tls => $tls, files => $files,
 $load
@@ -108,6 +114,7 @@ Use PyExecWay wrong $out On other
 Use PyExecWay strict $strict On trust
 Use PyExecWay dead $dead On trust
 Use PyExecWay still $still->{port} On trust
+Use PyExecWay ends $ends On trust
 Use PyExecPlace code on code
 Use PyExecPlace auto on auto
 Use PyExecPlace main on main-json
@@ -179,6 +186,7 @@ is_result(ask('on', "$safe/hello.py"), "hello", 'a link of https');
 is_result(ask('on', "\t$here/hello.py#L1 \n"), "hello", '... with space around and a fragment');
 is_result(post_json('/l/on', { code => "$here/hello.py" }, @port), "hello", '... by the other name');
 is_result(ask('on', "$here/empty.py"), '', 'an empty one');
+is_result(ask('ends', 'https://localhost/whole'), 'all', 'one of TLS whose size is not told');
 is_result(ask('on', "$here/large.py"), "large", 'a large one');
 is_result(ask('on', "$here/home"), "hello", 'a redirect');
 is_result(ask('on', "$here/up"), "hello", '... to https');
@@ -228,6 +236,7 @@ for my $case (
     ['another certificate', 'wrong', "$safe/hello.py", qr/: its certificate is not trusted \(self.signed certificate\)\.$/],
     ['a name that nobody has', 'on', "$here/none.py", qr/answered 404 \(Not Found\)\.$/],
     ['HTML', 'on', "$here/page.html", qr{it is no script but of the type text/html\.$}],
+    ['one that may have been cut off', 'ends', 'https://localhost/cut', qr/or the connection was ended early\.$/],
     ['too large', 'small', "$here/large.py", qr/the script has more than 102400 bytes\.$/],
     ['too large for the run\'s network', 'tight', "$here/large.py", qr/or the connection was ended early\.$/],
     ['a redirect to another port', 'on', "$here/away",
@@ -294,5 +303,7 @@ cmp_ok(seconds(sub { is_result(ask('on', 'print(1)'), '1', 'other pools run whil
 is(raw_answer($_, 20)->{status}, 400, 'a proxy that says nothing is not waited for') for @waiting;
 proxy_stop($still);
 $server->{stop}->();
+close $ends_input;
+waitpid $ends_pid, 0;
 
 done_testing();

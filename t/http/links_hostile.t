@@ -270,6 +270,9 @@ Use PyExecPlace bare bare Off
     PyExecNetworkBytes 1G
 </PyExecPool>
 Use PyExecPlace large large On
+<Location "/l/large">
+    PyExecMemory 1G
+</Location>
 <Macro PyExecMemoryOf \$size>
     Use PyExecPlace large-\$size large On
     Use PyExecPlace bare-\$size bare On
