@@ -234,6 +234,8 @@ $answers{"$_:443"} = $tunnels{$_}[0] for keys %tunnels;
 $answers{'/up'} = away('https://c403/secret');
 
 $answers{'/large'} = sized($ok . '#' x (50 << 20));
+my $alarm = "import os, signal\nos.kill(os.getpid(), signal.SIGALRM)\nprint('alive')\n";
+$answers{'/alarm'} = sized($alarm);
 $answers{'/gigabyte'} = pour(page(''), '#' x 65536);
 my @memories = (1 .. 8, 12, 16, 24, 40, 64, 120, 200);
 my $proxy = proxy_start(\&serve);
@@ -405,6 +407,9 @@ print(signal.getitimer(signal.ITIMER_REAL), signal.getsignal(signal.SIGALRM) == 
 import socket
 print(socket.getdefaulttimeout(), sorted(os.environ))
 PY
+my @alarmed = map { ask('all', $_, usage => \1)->{json} } 'http://example.org/alarm', $alarm;
+is($alarmed[0]{usage}{ended_by}, 'signal', 'SIGALRM means what it does');
+is($alarmed[0]{error}, $alarmed[1]{error}, '... in a script that was sent');
 $answers{'/look'} = sized($look);
 for my $place ('all', 'bare') {
     my $second = proxy_start(\&serve);
