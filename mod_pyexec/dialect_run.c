@@ -57,6 +57,11 @@ static const char *read_part(apr_pool_t *pool, pyexec_json_t *request,
     if (part->is_file && !part->has_file_name && content.size == 0) {
         return NULL;
     }
+    /* A file is a script, never a link, whatever its field is called. */
+    if (part->is_file && part->has_file_name
+        && (strcmp(name, "script") == 0 || strcmp(name, "code") == 0)) {
+        name = "file";
+    }
     if (pyexec_json_has(request, name)) {
         return apr_psprintf(pool, "The form has more than one '%s'.", name);
     }

@@ -267,11 +267,13 @@ for my $place ('code', 'auto') {
     like($answer->{json}{error}, qr/SyntaxError/, "the dialect $place takes it for a script");
 }
 is(ask('main', "$here/hello.py")->{status}, 400, '... as does main-json');
-$answer = request('POST', '/l/on', @port,
-    content => "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.py\"\r\n\r\n"
-        . "$here/hello.py\r\n--x--\r\n",
-    headers => { 'Content-Type' => 'multipart/form-data; boundary=x' });
-like($answer->{json}{error}, qr/SyntaxError/, 'a file that was uploaded is no link');
+for my $field ('file', 'script', 'code') {
+    $answer = request('POST', '/l/on', @port,
+        content => "--x\r\nContent-Disposition: form-data; name=\"$field\"; filename=\"a.py\"\r\n\r\n"
+            . "$here/hello.py\r\n--x--\r\n",
+        headers => { 'Content-Type' => 'multipart/form-data; boundary=x' });
+    like($answer->{json}{error}, qr/SyntaxError/, "a file that was uploaded as '$field' is no link");
+}
 like(ask('on', "$here/hello.py\n$here/hello.py")->{json}{error}, qr/SyntaxError/, 'nor are two');
 is(own_log("asked_$files"), $asked_before, 'nothing was fetched');
 is(scalar(() = own_log('egress_log') =~ /\n/g), $lines, '... nor asked of the proxy');
