@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # No file over 500 lines. conf/openapi.yaml is one document, served as it lies,
-# and pyexec_openapi_data.h is made of it, as *_py.h of the Python beside them.
+# and pyexec_openapi_data.h is made of it, as *_py.h of the Python beside
+# them, and mod_pyexec.5 of the list of directives and conf/pyexec.conf.in.
 cd "${srcdir:-.}" || exit 99
 n=0
 fault=
@@ -11,6 +12,7 @@ for file in mod_pyexec/*.[ch] sandbox-helper/*.[ch] sandbox-helper/*.py \
             Makefile.am conf/* conf/*/*; do
     case $file in
     conf/openapi.yaml|mod_pyexec/pyexec_openapi_data.h) continue ;;
+    conf/man/mod_pyexec.5) continue ;;
     sandbox-helper/*_py.h) continue ;;
     esac
     [ -f "$file" ] || continue

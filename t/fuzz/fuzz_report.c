@@ -234,7 +234,8 @@ static void check_answer(const struct keeper_job *job,
 static struct keeper_job *open_job(const struct settings *settings,
                                    int ret_ends[2])
 {
-    static struct keeper_pool pool = { .python = "3.11.2" };
+    static const struct pool_conf conf = { .name = "fuzz" };
+    static struct keeper_pool pool = { .conf = &conf, .python = "3.11.2" };
     static struct keeper_branch branch = { .pool = &pool };
     static struct event_base *base;
     struct keeper_job *job = calloc(1, sizeof(*job));

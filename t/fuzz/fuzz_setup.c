@@ -25,6 +25,9 @@ const char fuzz_name[] = "setup";
 #define PIPE_BYTES (1 << 18)
 #define WARM_BYTES (PXW_HEADER_BYTES + (80u << 10))
 
+/* As long as one may be. */
+#define GENERATION "123456789012345"
+
 static int channel[2] = { -1, -1 };
 
 static void check_warm(const struct pool_conf *pool,
@@ -38,7 +41,7 @@ static void check_warm(const struct pool_conf *pool,
     ssize_t size;
 
     FUZZ_HOLDS(keeper_zygote_warm(channel[0], pool, branch,
-                                  pool->least_level) == 0);
+                                  pool->least_level, GENERATION) == 0);
     size = fdio_receive(channel[1], packet, sizeof(packet), &text_file, 1,
                         &fds);
     cleanup_fd(&text_file);
@@ -57,6 +60,13 @@ static void check_warm(const struct pool_conf *pool,
                == (pool->proxy.size > 0));
     FUZZ_HOLDS(pxw_u32(&message, PXW_F_LINK_MS, 0) == pool->link_ms);
     FUZZ_HOLDS(pxw_u32(&message, PXW_F_LINK_BYTES, 0) == pool->link_bytes);
+    FUZZ_HOLDS(message.field[PXW_F_ENVIRONMENT].size
+               == (pool->environment == NULL
+                       ? 0
+                       : strlen(pool->environment) + sizeof(GENERATION)));
+    FUZZ_HOLDS(pxw_u64(&message, PXW_F_INSTALL_BYTES, 0)
+               == pool->install_bytes);
+    FUZZ_HOLDS(pxw_has(&message, PXW_F_INDEX) == (pool->install_bytes > 0));
 }
 
 static void check_branches(const struct pool_conf *pool)

@@ -139,7 +139,7 @@ static void make_what_lasts(void)
         FUZZ_HOLDS(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
                               channel) == 0);
         FUZZ_HOLDS(keeper_zygote_warm(channel[0], &pool, NULL,
-                                      LEVEL_RESTRICTED) == 0);
+                                      LEVEL_RESTRICTED, "") == 0);
         cleanup_fd(&channel[0]);
         cleanup_fd(&channel[1]);
         made = true;
