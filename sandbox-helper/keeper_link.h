@@ -23,7 +23,8 @@ void keeper_link_resume_all(struct keeper_relay *relay);
 
 /* keeper_relay.c's side of it: one that the relay had is gone; */
 void keeper_relay_link_ended(struct keeper_relay *relay);
-/* bytes are about to be moved. False: nobody could go on later. */
+/* bytes are about to be moved, or a connection taken. False: nobody could go on
+ * later. */
 bool keeper_relay_take_turn(struct keeper_relay *relay);
 
 #endif

@@ -20,9 +20,9 @@
 
 /* Until descriptors or memory are there again. */
 #define AGAIN_MS 100
-/* Of all connections of a run together, in so many milliseconds: of whole
- * buffers more than a proxy will send, but of single bytes no more than a part
- * of the loop's time, which is everybody's. */
+/* Of all connections of a run together, new ones included, in so many
+ * milliseconds: of whole buffers more than a proxy will send, but of single
+ * bytes no more than a part of the loop's time, which is everybody's. */
 #define TURNS 50
 #define TURNS_MS 10
 
@@ -35,7 +35,7 @@ static void stop_listening(struct keeper_relay *relay)
     cleanup_fd(&relay->listener);
 }
 
-/* As far as the run's limits go on. */
+/* As far as the run's limits, and its turns, go on. */
 void keeper_relay_link_ended(struct keeper_relay *relay)
 {
     struct timeval wait = { .tv_usec = AGAIN_MS * 1000 };
@@ -45,7 +45,7 @@ void keeper_relay_link_ended(struct keeper_relay *relay)
         stop_listening(relay); /* whoever tries is refused by the kernel */
     }
     else if (relay->listener >= 0 && relay->open < KEEPER_RELAY_OPEN
-             && event_add(&relay->accepting, NULL) != 0) {
+             && relay->turns > 0 && event_add(&relay->accepting, NULL) != 0) {
         (void)evtimer_add(&relay->again, &wait); /* else it is deaf */
     }
 }
@@ -69,6 +69,7 @@ static void on_rest(evutil_socket_t fd, short what, void *argument)
     relay->turns = TURNS;
     if (waited) {
         keeper_link_resume_all(relay);
+        keeper_relay_link_ended(relay); /* new ones as well */
     }
 }
 
@@ -76,10 +77,17 @@ static void on_accept(evutil_socket_t fd, short what, void *argument)
 {
     struct keeper_relay *relay = argument;
     struct timeval wait = { .tv_usec = AGAIN_MS * 1000 };
-    int accepted = accept4((int)fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    int error = errno;
+    int accepted;
+    int error;
 
     (void)what;
+    /* A connection that ends at once costs more than its bytes. */
+    if (!keeper_relay_take_turn(relay)) {
+        stop_listening(relay);
+        return;
+    }
+    accepted = accept4((int)fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    error = errno;
     if (accepted < 0 && (error == EMFILE || error == ENFILE || error == ENOMEM
                          || error == ENOBUFS)) {
         if (evtimer_add(&relay->again, &wait) != 0) {

@@ -48,6 +48,9 @@
 
 /* Refused in one turn of the loop before others have theirs. */
 #define REFUSALS_PER_WAKE 64
+/* Until descriptors or memory are there again, and between two lines about it. */
+#define AGAIN_MS 100
+#define TELL_EVERY_US 10000000u
 #define CONTROL_MODE 0600
 /* Where the mode cannot keep others out, the peer's user does. */
 #define CONTROL_MODE_OF_OTHERS 0666
@@ -65,7 +68,10 @@ static enum pxw_unserved find_reason(const struct service *service,
                     " control socket";
         return PXW_UNSERVED_SETUP;
     }
-    *ret_text = "the service's keeper crashes; its own log tells why";
+    *ret_text = service->keepers.crowded
+                    ? "too many of the service's keepers are still finishing"
+                      " their last runs"
+                    : "the service's keeper crashes; its own log tells why";
     return PXW_UNSERVED_CRASHED;
 }
 
@@ -76,7 +82,41 @@ void service_tell(const struct service *service)
                        ? "STATUS=serving"
                    : service->setup == NULL
                        ? "STATUS=waiting for httpd to send its set-up"
+                   : service->keepers.crowded
+                       ? "STATUS=not serving: too many keepers are finishing"
                        : "STATUS=not serving: the keeper crashes");
+}
+
+/* Both sockets stay readable, and the loop would not rest. */
+void service_accept_failed(struct service *service, int error)
+{
+    struct timeval wait = { .tv_usec = AGAIN_MS * 1000 };
+    uint64_t now_us = fdio_now_us();
+
+    if ((error != EMFILE && error != ENFILE && error != ENOMEM
+         && error != ENOBUFS)
+        || evtimer_add(&service->again, &wait) != 0) {
+        return; /* whoever it was has left */
+    }
+    (void)event_del(&service->accepting);
+    (void)event_del(&service->refusing);
+    if (service->told_us == 0 || now_us - service->told_us >= TELL_EVERY_US) {
+        service->told_us = now_us;
+        log_line(LOG_LEVEL_WARNING, 620, "cannot accept: %s",
+                 strerror(error));
+    }
+}
+
+static void on_again(evutil_socket_t fd, short what, void *argument)
+{
+    struct service *service = argument;
+
+    (void)fd;
+    (void)what;
+    if ((!service->stopping && event_add(&service->accepting, NULL) != 0)
+        || (service->refuses && event_add(&service->refusing, NULL) != 0)) {
+        service_accept_failed(service, ENOMEM);
+    }
 }
 
 /* Takes what is in the backlog, and says no. */
@@ -98,6 +138,7 @@ static void on_refusing(evutil_socket_t fd, short what, void *argument)
                              SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (client < 0) {
+            service_accept_failed(argument, errno);
             return;
         }
         /* The module reads what came before the end. */
@@ -108,6 +149,7 @@ static void on_refusing(evutil_socket_t fd, short what, void *argument)
 
 void service_serving(struct service *service, bool serving)
 {
+    service->refuses = !serving;
     if (serving) {
         (void)event_del(&service->refusing);
     }
@@ -287,7 +329,7 @@ static int open_sockets(struct service *service)
 {
     const struct service_conf *conf = service->conf;
     uid_t owner = geteuid() == 0 && conf->owner != 0 ? conf->owner : (uid_t)-1;
-    bool others = conf->owner != geteuid() && geteuid() != 0;
+    bool others = service_conf_serves_other(conf);
     char control[128];
 
     if (conf->socket_path == NULL) {
@@ -341,6 +383,8 @@ static int add_events(struct service *service)
                    || event_assign(&service->accepting, service->base,
                                    service->control, EV_READ | EV_PERSIST,
                                    on_accepting, service) != 0
+                   || evtimer_assign(&service->again, service->base, on_again,
+                                     service) != 0
                    || event_add(&service->accepting, NULL) != 0
                ? -ENOMEM
                : 0;
@@ -363,8 +407,9 @@ static int find_program(struct service *service)
 static void close_all(struct service *service)
 {
     struct event *events[] = {
-        &service->refusing, &service->accepting, &service->terminate,
-        &service->interrupt, &service->hangup, &service->child,
+        &service->refusing, &service->accepting, &service->again,
+        &service->terminate, &service->interrupt, &service->hangup,
+        &service->child,
     };
 
     service_control_close(service);

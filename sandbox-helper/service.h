@@ -40,11 +40,14 @@ struct service
 
     struct event refusing;  /* connections of runs, while nobody serves */
     struct event accepting; /* connections of httpd */
+    struct event again;     /* after accept failed for want of memory */
     struct event terminate;
     struct event interrupt;
     struct event hangup;
     struct event child;
+    bool refuses; /* `refusing` is wanted */
     bool stopping;
+    uint64_t told_us; /* that accept fails */
 };
 
 /* Serves until it is told to end. 0 or a negative errno. */
@@ -59,6 +62,9 @@ const char *service_take_setup(struct service *service, const uint8_t *frame,
 /* Called by service_keepers.c: whether somebody accepts runs, or will; else
  * they are told at once that nobody does. */
 void service_serving(struct service *service, bool serving);
+/* Either socket's accept said this errno: tries again in a while, where trying
+ * at once would be for ever. */
+void service_accept_failed(struct service *service, int error);
 /* The last keeper is gone. */
 void service_keepers_gone(struct service *service);
 

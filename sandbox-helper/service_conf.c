@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <pwd.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@
 
 #define FIRST_FD 3
 #define STATE_NAME "setup"
+#define OVERFLOW_UID 65534 /* where the kernel was told no other one */
 
 const char service_conf_help[] =
     "usage: pyexecd --service [options]     started by a service manager or by hand\n"
@@ -230,8 +232,48 @@ static const char *take_sockets(struct service_conf *conf)
                : "what was handed over are not listening Unix stream sockets";
 }
 
+bool service_conf_serves_other(const struct service_conf *conf)
+{
+    return conf->owner != geteuid() && geteuid() != 0;
+}
+
+/* Whether a file of /proc can be read and begins with these numbers. */
+static bool begins_with(const char *path, const unsigned long *numbers,
+                        size_t count)
+{
+    FILE *file = fopen(path, "re");
+    bool equal = file != NULL;
+
+    for (size_t i = 0; equal && i < count; i++) {
+        unsigned long number;
+
+        equal = fscanf(file, "%lu", &number) == 1 && number == numbers[i];
+    }
+    if (file != NULL) {
+        (void)fclose(file); /* only read */
+    }
+    return equal;
+}
+
+/* In a user namespace every user without a number in it looks like this one:
+ * as the owner he would be anybody, where the socket's mode keeps nobody out. */
+static bool is_anybody(uid_t uid)
+{
+    const unsigned long whole[] = { 0, 0, UINT32_MAX };
+    const unsigned long number = uid;
+
+    return (uid == OVERFLOW_UID
+            || begins_with("/proc/sys/kernel/overflowuid", &number, 1))
+           && !begins_with("/proc/self/uid_map", whole, 3);
+}
+
 static const char *check(const struct service_conf *conf)
 {
+    if ((conf->runs >= 0 || service_conf_serves_other(conf))
+        && is_anybody(conf->owner)) {
+        return "in this user namespace the user of --owner is whoever has no"
+               " number in it";
+    }
     if ((conf->runs >= 0) == (conf->socket_path != NULL)) {
         return conf->runs >= 0
                    ? "sockets were handed over, so there is no --socket to make"

@@ -39,6 +39,10 @@ bool service_conf_is_help(int argc, char **argv);
 int service_conf_options(int argc, char **argv, struct service_conf *conf,
                          const char **ret_mistake);
 
+/* A user who is neither root nor ours sends set-ups: the control socket's mode
+ * cannot keep others out. */
+bool service_conf_serves_other(const struct service_conf *conf);
+
 void service_conf_free(struct service_conf *conf);
 
 #endif

@@ -34,6 +34,8 @@
 #define SETUP_TIMEOUT_S 5
 /* A sentence, with what two processes are called in it. */
 #define TEXT_BYTES 256
+/* Refusals of those who have no business here. */
+#define TELL_EVERY_US 10000000u
 
 struct service_control
 {
@@ -264,6 +266,28 @@ static const char *judge_peer(const struct service *service, int fd,
     return service->controls.count < MOST ? NULL : "too many connections";
 }
 
+/* Where the socket lets everybody connect, everybody could fill the log. */
+static void tell_refused(struct service *service, const struct ucred *peer,
+                         const char *problem)
+{
+    struct service_controls *controls = &service->controls;
+    uint64_t now_us = fdio_now_us();
+    char untold[48] = "";
+
+    if (controls->told_us != 0 && now_us - controls->told_us < TELL_EVERY_US) {
+        controls->untold++;
+        return;
+    }
+    if (controls->untold > 0) {
+        (void)snprintf(untold, sizeof(untold),
+                       "; %u more since the line before", controls->untold);
+    }
+    controls->told_us = now_us;
+    controls->untold = 0;
+    log_line(LOG_LEVEL_WARNING, 523, "refused a connection of process %d,"
+             " user %d: %s%s", (int)peer->pid, (int)peer->uid, problem, untold);
+}
+
 static int watch(struct service_control *control)
 {
     struct timeval wait = { .tv_sec = SETUP_TIMEOUT_S };
@@ -316,15 +340,15 @@ void service_control_accept(struct service *service)
                      SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd < 0) {
-        return; /* it left, or it is tried again by the next event */
+        service_accept_failed(service, errno);
+        return;
     }
     problem = judge_peer(service, fd, &peer);
     if (problem == NULL) {
         open_control(service, fd, &peer);
         return;
     }
-    log_line(LOG_LEVEL_WARNING, 523, "refused a connection of process %d,"
-             " user %d: %s", (int)peer.pid, (int)peer.uid, problem);
+    tell_refused(service, &peer, problem);
     (void)answer(fd, problem); /* it may be gone */
     cleanup_fd(&fd);
 }

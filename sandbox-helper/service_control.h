@@ -6,6 +6,7 @@
 #define PYEXEC_SERVICE_CONTROL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
 
 struct service;
@@ -17,6 +18,8 @@ struct service_controls
     unsigned count;
     /* Whose set-up it is; NULL: his who comes next. */
     struct service_control *owner;
+    uint64_t told_us; /* of a connection that was refused */
+    unsigned untold;  /* since then */
 };
 
 void service_control_open(struct service *service);

@@ -88,6 +88,7 @@ static void start(struct service *service)
     int error = slot == NULL ? -EAGAIN : 0;
 
     (void)evtimer_del(&keepers->retry); /* a no-op where none is set */
+    keepers->crowded = slot == NULL;
     if (error == 0) {
         error = start_in(service, slot);
     }
@@ -207,6 +208,9 @@ static void bury(struct service *service, struct service_keeper *slot,
         if (!service->stopping) {
             start_after_crash(service, lived_us);
         }
+    }
+    else if (service->keepers.crowded && !service->stopping) {
+        start(service); /* in the slot that is free now */
     }
     if (service->stopping && alive(service) == 0) {
         service_keepers_gone(service);

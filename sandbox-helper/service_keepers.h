@@ -31,6 +31,7 @@ struct service_keepers
 {
     struct service_keeper slot[SERVICE_KEEPERS];
     struct service_keeper *current; /* NULL: nobody serves */
+    bool crowded; /* and that is because no slot was free */
     unsigned crashes;
     struct event retry;
 };

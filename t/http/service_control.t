@@ -6,6 +6,7 @@ use warnings FATAL => 'all';
 use IO::Select ();
 use IO::Socket::UNIX ();
 use POSIX ();
+use PyExec::Process qw(cpu_ticks);
 use PyExec::Service;
 use PyExec::Test;
 use Socket qw(SOCK_DGRAM SOCK_STREAM);
@@ -53,6 +54,8 @@ too_many();
 foreign_user();
 taken_and_owned();
 another_version();
+crowded();
+no_descriptors();
 is(service_stop($place), 0, 'after all that it ends in peace');
 is(told(), "STOPPING=1\nSTATUS=ending", 'the service manager is told that it ends');
 mistakes();
@@ -134,6 +137,12 @@ sub mistakes
                   : ['--socket=/tmp/x --user=1:1', qr/PYX0500: only root can become/],
         ["--socket=/nonexistent/x $user", qr/PYX0504: cannot listen at/],
     );
+    # User 1000 in a namespace that knows nobody else.
+    my @others = (
+        ['--owner=65534', qr/PYX0500: .* the user of --owner is whoever has no number/],
+        ['--owner=65533', qr/PYX0504: cannot listen at/],
+        ['', qr/PYX0504: cannot listen at/],
+    );
 
     for my $case (@cases) {
         my ($options, $says) = @$case;
@@ -141,6 +150,12 @@ sub mistakes
 
         ok($? != 0, "--service $options: refused");
         like($output, $says, '... with a reason');
+    }
+    for my $case (@others) {
+        my ($options, $says) = @$case;
+
+        like(scalar `unshare --user --map-user=1000 $program --service --socket=/nonexistent/x $options 2>&1 </dev/null`,
+             $says, "in a user namespace, $options: refused for the right reason");
     }
     like(`$program --help`, qr/^usage: pyexecd --service.*--state=FILE/s, '--help');
     is($?, 0, '--help is no mistake');
@@ -208,8 +223,68 @@ sub too_many
         length $answer;
     }, 5);
     like($answer, qr/too many connections/, 'of those who are silent there are not many');
+    control_ask(control_connect($place), '') for 1 .. 30;
+    cmp_ok(scalar(() = service_log($place) =~ /PYX0523/g), '<', 5,
+           '... and the log is not filled with the others');
     like(control_ask($silent[0], ''), qr/not complete in time/,
          '... and not for long');
+    return;
+}
+
+# Each keeper that is replaced cannot end. When all places are taken, the next one
+# begins as soon as one of them can.
+sub crowded
+{
+    my $there = service_place();
+    my @keepers;
+    # One that does not listen to signals yet would die of the first.
+    my $newest = sub { (0, service_log($there) =~ /pyexecd\[(\d+)\]: \S+ PYX0326/g)[-1] };
+    my $is_full = sub { service_log($there) =~ /PYX0511/ };
+    my $owner;
+
+    service_start($there);
+    $owner = control_connect($there);
+    like(control_ask($owner, setup_frame($token)), $taken, 'another service');
+    for (1 .. 40) {
+        last unless wait_for(sub { $newest->() != ($keepers[-1] // 0) || $is_full->() }, 10)
+            && !$is_full->();
+        push @keepers, $newest->();
+        kill 'STOP', $keepers[-1];
+        kill 'HUP', $there->{pid};
+    }
+    like(service_log($there), qr/PYX0511: .*too many are still finishing/,
+         'too many keepers that cannot end');
+    like(control_ask(IO::Socket::UNIX->new(Peer => $there->{path}), ''),
+         qr/still finishing their last runs/, '... runs are told so');
+    kill 'CONT', $keepers[0];
+    ok(wait_for(sub { $newest->() != $keepers[-1] }, 10),
+       'one has ended: the next one serves at once');
+    kill 'CONT', @keepers;
+    is(service_stop($there), 0, 'and all of them end');
+    return;
+}
+
+# What cannot be accepted waits, and the service does too.
+sub no_descriptors
+{
+    my $there = service_place();
+    my ($socket, $ticks);
+
+    service_start($there);
+    is(system("prlimit --pid $there->{pid} --nofile=3:"), 0, 'no more descriptors');
+    $socket = IO::Socket::UNIX->new(Peer => $there->{path}, Type => SOCK_STREAM)
+        or die "connect: $!";
+    ok(service_says($there, qr/PYX0620: cannot accept: Too many open files/),
+       '... the log tells');
+    control_connect($there) for 1 .. 2;
+    $ticks = cpu_ticks($there->{pid});
+    IO::Select->new($socket)->can_read(1);
+    cmp_ok(cpu_ticks($there->{pid}) - $ticks, '<', 20, '... the service rests');
+    cmp_ok(scalar(() = service_log($there) =~ /PYX0620/g), '<', 3,
+           '... and does not fill the log');
+    system("prlimit --pid $there->{pid} --nofile=1024:") == 0 or die;
+    like(control_ask($socket, ''), qr/no set-up yet/, 'as soon as there are: it answers');
+    service_stop($there);
     return;
 }
 
