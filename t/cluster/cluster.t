@@ -10,6 +10,8 @@ use PyExec::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+once_only();
+
 my $cluster = cluster_start(node => <<"END");
 PyExecConcurrency 2
 PyExecTimeout 20

@@ -7,6 +7,7 @@ use IO::Uncompress::Gunzip qw(gunzip $GunzipError);
 use PyExec::Test;
 use Test::More;
 
+once_only();
 my @places = ('/compat/code/execute', '/policy-off/execute');
 my @programs = programs();
 

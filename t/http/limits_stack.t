@@ -11,14 +11,12 @@ use Test::More;
 plan skip_all => 'AddressSanitizer handles the signal itself' if sanitized();
 
 my $place = '/policy-off/execute';
-# The depth of frames in C that one run has to itself: a list in a list.
+# The depth of frames in C that one run has to itself: a tuple in a tuple.
 my $nested = <<'END';
-import sys
-sys.setrecursionlimit(10 ** 9)
-x = []
-for _ in range(DEPTH): x = [x]
+x = ()
+for _ in range(DEPTH): x = (x,)
 print('begun')
-repr(x)
+hash(x)
 END
 
 # name, source, ended_by, returncode
@@ -37,29 +35,26 @@ class A:
 A().x
 END
     ['overflow of a stack that the script made smaller', <<'END', 'stack', -11],
-import resource, sys
+import resource
 resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, 8 << 20))
-sys.setrecursionlimit(10 ** 9)
-x = []
-for _ in range(20000): x = [x]
-repr(x)
+x = ()
+for _ in range(40000): x = (x,)
+hash(x)
 END
     ['overflow, after a handler was taken back', <<'END', 'signal', -11],
-import signal, sys
+import signal
 signal.signal(signal.SIGSEGV, lambda *a: None)
 signal.signal(signal.SIGSEGV, signal.SIG_DFL)
-sys.setrecursionlimit(10 ** 9)
-x = []
-for _ in range(200000): x = [x]
-repr(x)
+x = ()
+for _ in range(400000): x = (x,)
+hash(x)
 END
     ['overflow with faulthandler', <<'END', 'signal', -11],
-import faulthandler, sys
+import faulthandler
 faulthandler.enable()
-sys.setrecursionlimit(10 ** 9)
-x = []
-for _ in range(200000): x = [x]
-repr(x)
+x = ()
+for _ in range(400000): x = (x,)
+hash(x)
 END
     ['faulthandler and the signal', <<'END', 'signal', -11],
 import faulthandler, os
@@ -75,11 +70,10 @@ END
     ['read-only memory', "import ctypes\n"
      . "ctypes.memset(ctypes.pythonapi.Py_Initialize, 0, 1)", 'signal', -11],
     ['the stack of a thread', <<'END', 'signal', -11],
-import sys, threading
-sys.setrecursionlimit(10 ** 9)
-x = []
-for _ in range(200000): x = [x]
-t = threading.Thread(target=repr, args=(x,))
+import threading
+x = ()
+for _ in range(400000): x = (x,)
+t = threading.Thread(target=hash, args=(x,))
 t.start()
 t.join()
 END
@@ -162,7 +156,7 @@ for ([$fits - 16, 'done', 0], [$overflows + 16, 'stack', -11],
 
 # Where main() is called, what to do about it.
 my $report = post_json($place, { usage => \1, script =>
-    ($nested =~ s/DEPTH/200000/r) =~ s/^repr/def main(): repr/mr })->{json};
+    ($nested =~ s/DEPTH/400000/r) =~ s/^hash/def main(): hash/mr })->{json};
 ok(!$report->{success} && $report->{usage}{ended_by} eq 'stack'
    && $report->{message} eq 'The script was ended by signal 11'
    && grep({ /setrecursionlimit/ } @{ $report->{suggestions} }),

@@ -4,10 +4,12 @@
 use strict;
 use warnings FATAL => 'all';
 use File::Temp ();
-use POSIX ();
 use PyExec::Case;
+use PyExec::Parallel;
 use PyExec::Test;
 use Test::More;
+
+once_only();
 
 # As many at once as the server under test runs.
 my $workers = 4;
@@ -21,7 +23,8 @@ my $document = request('GET', '/execute/openapi.json');
 my @verdicts;
 
 -x $python or plan skip_all => "there is no $python";
-write_lines("$dir/lines", one_line($document->{body}), exchanges());
+write_lines("$dir/lines", one_line($document->{body}),
+    in_parallel($workers, \&exchange, @cases));
 @verdicts = judged("$dir/lines");
 plan skip_all => $verdicts[0] =~ s/^SKIP: //r if $verdicts[0] =~ /^SKIP: /;
 
@@ -45,41 +48,6 @@ sub is_described
 
     return !exists $case->{place} && $case->{status} != 404
         && $case->{method} ne 'OPTIONS';
-}
-
-# Asks everything again, a few at a time; lines in the order of the cases.
-sub exchanges
-{
-    my @pids = map { start_worker($_) } 0 .. $workers - 1;
-    my @lines;
-
-    for my $pid (@pids) {
-        waitpid $pid, 0;
-        die 'a worker failed' if $?;
-    }
-    for my $n (0 .. $workers - 1) {
-        open my $in, '<', "$dir/$n" or die "$dir/$n: $!";
-        $lines[$n] = [<$in>];
-    }
-    return map { $lines[$_ % $workers][$_ / $workers] =~ s/\n//r } 0 .. $#cases;
-}
-
-sub start_worker
-{
-    my ($n) = @_;
-    my $pid = fork;
-
-    die "fork: $!" unless defined $pid;
-    return $pid if $pid;
-    eval {
-        write_lines("$dir/$n", map { exchange($cases[$_]) }
-            grep { $_ % $workers == $n } 0 .. $#cases);
-        1;
-    } or do {
-        print STDERR $@;
-        POSIX::_exit(1);
-    };
-    POSIX::_exit(0);
 }
 
 sub exchange

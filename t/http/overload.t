@@ -9,6 +9,7 @@ use warnings FATAL => 'all';
 use PyExec::Test;
 use Test::More;
 
+once_only();
 my $seconds = $ENV{OVERLOAD_SECONDS} || 5;
 # As Debian sets it up. Prefork has no threads that could be kept free: there
 # the queue has to be shorter than MaxRequestWorkers.

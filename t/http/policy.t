@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use PyExec::Test;
 use Test::More;
 
+once_only();
 my $n = 0;
 my $places = '';
 

@@ -77,7 +77,9 @@ sub health
 
 sub pool { return "<PyExecPool $_[0]>\nPyExecPreload none\n$_[1]\n</PyExecPool>\n" }
 
-my $server = own_server("PyExecSitePackages $dirs\n"
+# Where nothing runs, runs wait for that long.
+my $soon = "PyExecQueueTimeout 3\n";
+my $server = own_server("PyExecSitePackages $dirs\n$soon"
     . pool('full', '')
     . pool('none', 'PyExecSitePackages none')
     . pool('loaded', 'PyExecPreload ours requests')
@@ -91,7 +93,7 @@ my $server = own_server("PyExecSitePackages $dirs\n"
 END { $server->{stop}->() if $server }
 # Its helper seems to have no user namespaces, so that restricted is what is
 # reached.
-my $low = own_server("PyExecSitePackages $dirs\nPyExecPreload none\n"
+my $low = own_server("PyExecSitePackages $dirs\nPyExecPreload none\n$soon"
     . "PyExecIsolation restricted\n" . pool('low', '')
     . place('/low', 'low', 'PyExecPolicy Off'), hide => ['userns']);
 END { $low->{stop}->() if $low }

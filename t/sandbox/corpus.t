@@ -5,6 +5,7 @@
 # test here.
 use strict;
 use warnings FATAL => 'all';
+use PyExec::Parallel;
 use PyExec::Test;
 use Test::More;
 
@@ -26,18 +27,32 @@ for my $name (qw(attacks faithful requests)) {
     $cases += grep { /\S/ } <$in>;
 }
 
+# What replay.py says of them at one level, with each policy in turn.
 sub replay
 {
+    my ($level, $port) = @{ $_[0] };
+
+    return [map { [$_, said($level, $port, $_)] } @{ $policies{$level} }];
+}
+
+sub said
+{
     my ($level, $port, $policy) = @_;
-    my $name = "$level, policy $policy";
-    my ($judged, $skipped) = (0, 0);
 
     open my $out, '-|', '/usr/bin/python3', "$dir/replay.py",
         '--url', "http://127.0.0.1:$port$path{$policy}", '--usage', '-v', '-j', 4,
         '--policy', $policy, '--level', $level,
         map { "$dir/$_.jsonl" } qw(attacks faithful requests)
         or die "replay.py: $!\n";
-    while (my $line = <$out>) {
+    return <$out>;
+}
+
+sub judge
+{
+    my ($name, $policy, @lines) = @_;
+    my ($judged, $skipped) = (0, 0);
+
+    for my $line (@lines) {
         next unless $line =~ /^(PASS|FAIL|WARN|SKIP) (\S+) (.*)/;
         if ($1 eq 'SKIP') { $skipped++; next }
         # Advisory cases are no promise: WARN is told, and counts as seen.
@@ -46,7 +61,6 @@ sub replay
         note("advisory: $2 $3") if $1 eq 'WARN';
         $judged++;
     }
-    close $out;
     is($judged + $skipped, $cases, "$name: every case was judged");
     # Cases that are about the check itself, and nothing else.
     is($skipped, $policy eq 'off' ? 28 : 0, "$name: cases passed over");
@@ -61,12 +75,15 @@ sub level
 }
 
 is(level(var('port')), 'full', 'the server under test is at level full');
-replay('full', var('port'), $_) for @{$policies{full}};
-
 # As in a container under Docker's default profile.
 my $server = own_server("PyExecIsolation restricted\nPyExecConcurrency 4",
                         hide => ['container']);
 is(level($server->{port}), 'restricted', 'another one is at level restricted');
-replay('restricted', $server->{port}, $_) for @{$policies{restricted}};
+# Most of their time they wait for limits.
+my @levels = (['full', var('port')], ['restricted', $server->{port}]);
+my @said = in_parallel(2, \&replay, @levels);
 $server->{stop}->();
+for my $level (@levels) {
+    judge("$level->[0], policy $_->[0]", @$_) for @{ shift @said };
+}
 done_testing();

@@ -4,9 +4,11 @@
 # want of what scripts do not get.
 use strict;
 use warnings FATAL => 'all';
+use PyExec::Parallel;
 use PyExec::Test;
 use Test::More;
 
+once_only();
 plan skip_all => "CPython's tests are not installed"
     unless glob '/usr/lib/python3.*/test/test_math.py';
 
@@ -21,9 +23,14 @@ open my $in, '<', var('t_dir') . '/data/cpython-tests.txt' or die "$!\n";
 my @modules = map { [split] } grep { !/^(?:#|\s*$)/ } <$in>;
 plan tests => 2 * @modules;
 
+my @answers = in_parallel(3, sub {
+    my $answer = run_code("/t/cpython", $program =~ s/MODULE/$_[0][0]/r);
+
+    return { output => $answer->{output}, error => $answer->{error} };
+}, @modules);
 for my $row (@modules) {
     my ($module, @words) = @$row;
-    my $answer = run_code("/t/cpython", $program =~ s/MODULE/$module/r);
+    my $answer = shift @answers;
     my $output = $answer->{output} // '';
     my ($run) = $output =~ /^RUN (\d+)$/m;
     my @bad = $output =~ /^BAD (.*)$/mg;

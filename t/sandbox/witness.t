@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use PyExec::Test;
 use Test::More;
 
+once_only();
 my $dir = var('t_dir') . '/corpus';
 my @files = map { "$dir/$_.jsonl" } qw(attacks witness);
 my ($attacks, $witnesses) = map { my $file = $_;

@@ -21,7 +21,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
     json_text json_value matches wait_for seconds var data_lines
-    own_server run_own end_own error_log as_root sanitized mpm mpm_workers
+    own_server run_own end_own error_log as_root once_only sanitized mpm mpm_workers
     httpd_module helper_dir);
 push @EXPORT, grep { !/^(?:slurp|cpu_ticks)$/ } @PyExec::Process::EXPORT;
 
@@ -53,6 +53,15 @@ sub var
 }
 
 sub as_root { return $> == 0 }
+
+# What does not depend on who asks and serves is left out where root has just
+# been through it (./bootstrap check).
+sub once_only
+{
+    return unless $ENV{PYEXEC_CHECK_AGAIN};
+    Test::More::plan(skip_all => 'done once, as root');
+}
+
 sub sanitized { return $ENV{PYEXEC_SANITIZERS} ? 1 : 0 }
 
 # event, worker or prefork.
