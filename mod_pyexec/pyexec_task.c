@@ -115,6 +115,7 @@ void pyexec_task_begin_frame(pyexec_task_t *task)
     if (task->tenant[0] != '\0') {
         pxw_put_str(frame, PXW_F_TENANT, task->tenant);
     }
+    pxw_put_str(frame, PXW_F_RUN_ID, task->id);
 }
 
 void pyexec_task_put_limits(pyexec_task_t *task)

@@ -361,7 +361,9 @@ static void open_network(struct keeper_job *job)
     int error = pool->conf->proxy.size == 0
                     ? 0
                     : keeper_relay_start(&job->relay, pool->keeper->base,
-                                         pool->conf);
+                                         pool->conf,
+                                         &job->run->message
+                                              .field[PXW_F_RUN_ID]);
 
     if (error != 0) {
         log_line(LOG_LEVEL_ERROR, 342, "cannot serve job %d's network: %s",

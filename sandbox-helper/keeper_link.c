@@ -232,6 +232,25 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
     go_on(way);
 }
 
+/* The proxy's log has the port, httpd's logs have the run. */
+static void tell_connected(const struct keeper_link *link)
+{
+    const struct keeper_relay *relay = link->relay;
+    struct sockaddr_storage own = { 0 };
+    socklen_t size = sizeof(own);
+    in_port_t port;
+
+    if (getsockname(link->fds[PROXY], (struct sockaddr *)&own, &size) != 0) {
+        return;
+    }
+    port = own.ss_family == AF_INET6
+               ? ((const struct sockaddr_in6 *)&own)->sin6_port
+               : ((const struct sockaddr_in *)&own)->sin_port;
+    log_line(LOG_LEVEL_INFO, 621,
+             "pool \"%s\": run %s: connected to the proxy from port %u",
+             relay->conf->name, relay->id, (unsigned)ntohs(port));
+}
+
 static bool is_connected(struct keeper_link *link)
 {
     int error = 0;
@@ -246,6 +265,7 @@ static bool is_connected(struct keeper_link *link)
         return false;
     }
     link->connecting = false;
+    tell_connected(link);
     return true;
 }
 

@@ -13,9 +13,12 @@
 #include "fdio.h"
 #include "helper_conf.h"
 #include "keeper_link.h"
+#include "log.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* Until descriptors or memory are there again. */
@@ -132,8 +135,15 @@ bool keeper_relay_take(struct keeper_relay *relay, int listener)
 }
 
 int keeper_relay_start(struct keeper_relay *relay, struct event_base *base,
-                       const struct pool_conf *conf)
+                       const struct pool_conf *conf,
+                       const struct pxw_field *id)
 {
+    if (id->size == 0) {
+        memcpy(relay->id, "-", 2);
+    }
+    else {
+        (void)log_escape(id->data, id->size, relay->id, sizeof(relay->id));
+    }
     relay->conf = conf;
     relay->base = base;
     if (event_assign(&relay->accepting, base, relay->listener, EV_READ,

@@ -15,12 +15,16 @@
 struct event_base;
 struct keeper_link;
 struct pool_conf;
+struct pxw_field;
 
 /* Connections of a run at the same time; more wait in the listener's backlog.
  * What HTTP clients with pools of their own keep open, ten, fits. */
 #define KEEPER_RELAY_OPEN 16
 /* How many descriptors a run's relay has, without its listener. */
 #define KEEPER_RELAY_FDS (2 * KEEPER_RELAY_OPEN)
+
+/* Of a run's name, for the log. */
+#define KEEPER_RELAY_ID_BYTES 64
 
 TAILQ_HEAD(keeper_link_list, keeper_link);
 
@@ -38,6 +42,7 @@ struct keeper_relay
     size_t open;
     uint32_t connections; /* so far */
     uint64_t bytes;       /* the same, of both directions together */
+    char id[KEEPER_RELAY_ID_BYTES]; /* printable; "-": not known */
 };
 
 /* Before anything else. */
@@ -46,10 +51,11 @@ void keeper_relay_init(struct keeper_relay *relay);
 /* The listener is the relay's from now on. False: it is not one of TCP. */
 bool keeper_relay_take(struct keeper_relay *relay, int listener);
 
-/* The run begins: serves the listener. `conf` must outlive the relay. 0 or a
- * negative errno. */
+/* The run begins: serves the listener. `conf` must outlive the relay, `id` is
+ * what the module calls the run. 0 or a negative errno. */
 int keeper_relay_start(struct keeper_relay *relay, struct event_base *base,
-                       const struct pool_conf *conf);
+                       const struct pool_conf *conf,
+                       const struct pxw_field *id);
 
 /* The run is over, or was killed: cuts all connections, and listens no more.
  * The counts stay. May be called again. */

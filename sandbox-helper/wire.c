@@ -115,6 +115,7 @@ static const uint8_t kinds[PXW_TAGS] = {
     [PXW_F_SOURCES] = KIND_U32,
     [PXW_F_INSTALL] = KIND_LIST,
     [PXW_F_OPEN] = KIND_U32,
+    [PXW_F_RUN_ID] = KIND_NAME,
 };
 
 #define MAX_RULE_TAGS 24
@@ -138,7 +139,7 @@ static const struct rule rules[] = {
                 PXW_F_THREADS },
       .may = { PXW_F_TENANT, PXW_F_STDIN, PXW_F_IMPORTS, PXW_F_ARG,
                PXW_F_CALL, PXW_F_FUNCTION, PXW_F_PARAMS, PXW_F_DENY,
-               PXW_F_LINK, PXW_F_INSTALL, PXW_F_OPEN },
+               PXW_F_LINK, PXW_F_INSTALL, PXW_F_OPEN, PXW_F_RUN_ID },
       .many = PXW_F_ARG },
     { .type = PXW_OUTCOME, .max_body = 3 * PXW_OUTPUT_MAX + 2 * PACKET,
       .must = { PXW_F_OUTCOME },

@@ -295,7 +295,9 @@ enum pxw_tag
     PXW_F_OPEN = 85,      /* u32: of a run: 1: what is installed may be
                            * imported on top of IMPORTS */
 
-    PXW_TAGS = 86
+    PXW_F_RUN_ID = 86,    /* name: what the module's logs call the run */
+
+    PXW_TAGS = 87
 };
 
 /* PXW_F_FORBID: what the source check and the run-time hooks refuse. */

@@ -48,6 +48,7 @@ my $load = egress_modules();
 my $server = own_server(<<"END" . proxy($out, '127.0.0.1', 'egress_log') . proxy($strict, 'public', 'strict_log'));
 $load
 PyExecConcurrency 2
+CustomLog runs_log "%{pyexec-run}n %U"
 PyExecPreload requests urllib.request
 
 # Whom scripts may ask: files on loopback. Another port, another secret.
@@ -124,6 +125,16 @@ is($answer->{output}, "200 hello\n", 'requests reaches a host of the list')
     or diag(json_text($answer), error_log($server));
 is($answer->{usage}{network_connections}, 1, '... in one connection');
 cmp_ok($answer->{usage}{network_bytes}, '>', 100, '... whose bytes are told');
+# The proxy's log has the port, ours the port and the run, the access log the run.
+my ($run, $from);
+wait_for(sub {
+    ($run) = own_log('runs_log') =~ m{^([0-9a-f]{32}) /way/allowed$}m;
+    ($from) = own_log('egress_log')
+        =~ m{ 127\.0\.0\.1:(\d+) "GET http://localhost:$files/hello };
+    defined $run && defined $from;
+}, 10);
+like(error_log($server), qr/PYX0621: pool "allowed": run \Q$run\E: connected to the proxy from port $from$/m,
+     '... and the logs tell which run it was');
 my $cert = slurp_file("$keys/cert");
 $answer = run_code('/raw/allowed', <<"END", @port);
 import ssl, urllib.request

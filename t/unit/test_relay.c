@@ -13,6 +13,7 @@
 #include "helper_conf.h"
 #include "keeper_link.h"
 #include "keeper_relay.h"
+#include "wire.h"
 
 #include <arpa/inet.h>
 #include <event2/event.h>
@@ -66,7 +67,8 @@ static int set_up(void **state)
     assert_true(keeper_relay_take(&fixture.relay,
                                   listener(&fixture.address)));
     assert_int_equal(keeper_relay_start(&fixture.relay, fixture.base,
-                                        &fixture.conf), 0);
+                                        &fixture.conf,
+                                        &(struct pxw_field){ 0 }), 0);
     for (size_t i = 0; i < CLIENTS; i++) {
         fixture.clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_int_equal(connect(fixture.clients[i],
