@@ -168,6 +168,13 @@ def check_install(pages):
         # are the installed ones.
         machine.run('systemd-analyze verify --man=no /lib/systemd/system/pyexecd*')
         told(True, 'systemd accepts the units')
+        # The profile that conf/doc/ubuntu.md installs, where it is needed.
+        profile = machine.run('cat /usr/share/doc/pyexecd/examples/apparmor/'
+                              'pyexecd').stdout
+        named, = re.findall('^profile pyexecd (.*) flags=', profile, re.M)
+        is_equal(set(machine.run("bash -c 'ls %s'" % named).stdout.split()),
+                 set(machine.run('ls /usr/libexec/pyexec*').stdout.split()),
+                 'the AppArmor profile names all programs')
         is_equal(machine.run('getent passwd pyexec').stdout.split(':')[5:],
                  ['/', '/usr/sbin/nologin\n'], 'the user can do nothing else')
 
