@@ -31,8 +31,14 @@ void service_notify(const char *lines)
     }
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd >= 0) {
-        /* Nobody is left to tell when the manager cannot be told. */
-        (void)sendto(fd, lines, strlen(lines), MSG_NOSIGNAL,
+        /* Nobody is left to tell when the manager cannot be told. One that does
+         * not listen is waited for when it waits for us, and never else: runs
+         * and keepers are worth more than a line about them. */
+        int flags = strcmp(lines, "READY=1") == 0
+                        ? MSG_NOSIGNAL
+                        : MSG_NOSIGNAL | MSG_DONTWAIT;
+
+        (void)sendto(fd, lines, strlen(lines), flags,
                      (struct sockaddr *)&address,
                      (socklen_t)(offsetof(struct sockaddr_un, sun_path)
                                  + size));

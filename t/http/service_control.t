@@ -242,7 +242,10 @@ sub crowded
     my $is_full = sub { service_log($there) =~ /PYX0511/ };
     my $owner;
 
-    service_start($there);
+    # A manager that never listens keeps nobody from anything.
+    my $deaf = IO::Socket::UNIX->new(Local => "$there->{dir}/notify",
+                                     Type => SOCK_DGRAM) or die "notify: $!";
+    service_start($there, notify => "$there->{dir}/notify");
     $owner = control_connect($there);
     like(control_ask($owner, setup_frame($token)), $taken, 'another service');
     for (1 .. 40) {
