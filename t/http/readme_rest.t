@@ -75,13 +75,17 @@ sub serves
     $typed =~ s{ --user=pyexec}{as_root() ? ' --user=daemon' : ''}e or return 0;
     $pid = fork // die "fork: $!";
     exec "exec $typed 2>$dir/log" or POSIX::_exit(127) if !$pid;
-    wait_for(sub { -S $socket && -S "$socket.control" || !is_alive($pid) }, 10);
-    if ($client = IO::Socket::UNIX->new(Peer => $socket, Type => SOCK_STREAM)) {
-        sysread $client, $said, 4096;
-    }
+    # The file is there before anybody listens.
+    wait_for(sub {
+        $client = IO::Socket::UNIX->new(Peer => $socket, Type => SOCK_STREAM)
+            || !is_alive($pid);
+    }, 10);
+    sysread $client, $said, 4096 if ref $client;
     kill 'TERM', $pid;
     waitpid $pid, 0;
-    return $? == 0 && ($said // '') =~ /no set-up yet/;
+    return 1 if $? == 0 && ($said // '') =~ /no set-up yet/;
+    diag("status $?, said ", $said // 'nothing', "\n", slurp_file("$dir/log"));
+    return 0;
 }
 
 # httpd -t of it, with an interpreter and a directory that are there.
