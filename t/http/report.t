@@ -7,6 +7,8 @@ use warnings FATAL => 'all';
 use PyExec::Test;
 use Test::More;
 
+once_only();
+
 # The report is the only pipe above stderr. A frame's fields are laid out in
 # wire.h.
 my $prelude = <<'PY';
