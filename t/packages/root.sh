@@ -52,7 +52,7 @@ make_base()
     # Ours come later, and have to be all that is missing then.
     in_root "$new" sh -ec '
         apt-get -q update
-        apt-get -q -y --no-install-recommends install systemd systemd-sysv \
+        apt-get -q -y --no-install-recommends install systemd systemd-sysv python3-pip \
             dbus procps iproute2 apache2 curl logrotate ca-certificates
         names=$(apt-get -s install /root/debs/*.deb \
                 | sed -n "s/^Inst \([^ ]*\) .*/\1/p" \
