@@ -132,6 +132,7 @@ def main():
                      *options(index, proxy, kinds == "sources")]
     sys.argv = ["pip"]
     status = pip([*arguments, "--", *names])
+    os.makedirs(packages, exist_ok=True)  # it goes with the last file in it
     if status == 0 and base and look(packages) == before:
         sys.exit(UNCHANGED)
     sys.exit(status)

@@ -65,12 +65,13 @@ END {
 }
 my @port = (port => $server->{port});
 
-sub install
+sub pip
 {
-    my ($name, %more) = @_;
+    my ($pip, %more) = @_;
 
-    return post_json('/install', { script => '', pip => "-i $name", %more }, @port)->{json} // {};
+    return post_json('/install', { script => '', pip => $pip, %more }, @port)->{json} // {};
 }
+sub install { my ($name, %more) = @_; return pip("-i $name", %more) }
 
 sub found { return run_code('/code', "import json, $_[0]\nprint(json.dumps($_[0].FOUND))", @port) }
 
@@ -98,6 +99,10 @@ sub left_behind
 
 is_deeply(install('honest'), { result => 'Library Installation Successfully' }, 'one that is built');
 is(found('honest')->{output}, qq("nothing"\n), '... by its own code');
+# With the last file pip takes away the directory itself.
+is_deeply(pip('-u honest'), { result => 'Library Uninstallation Successfully' }, '... that is uninstalled, the last');
+like(found('honest')->{error}, qr/No module named 'honest'/, '... is gone');
+is_deeply(install('honest'), { result => 'Library Installation Successfully' }, '... and comes back');
 is_deeply(install('probes'), { result => 'Library Installation Successfully' }, 'one that tries doors');
 
 my $probes = json_value(found('probes')->{output} || '{}');
