@@ -11,6 +11,7 @@ use File::Temp ();
 use IO::Socket::INET ();
 use MIME::Base64 qw(encode_base64);
 use POSIX ();
+use PyExec::Egress;
 use PyExec::Test;
 use Test::More;
 
@@ -21,7 +22,7 @@ my ($from_readme) = map { s/^ {4}//mgr } $chapter =~ /((?:^ {4}[^\n]*\n)+)/m;
 my ($typed, $shown) = $chapter =~ /^ {4}curl .* -d '(.*?)' .*\n\n {4}(\{.*)$/m;
 my $www = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 my %env = map { $_ => helper_dir() } qw(main small denied slow built);
-my ($files, $out, $closed, $silent) = map { PyExec::Test::free_port() } 1 .. 4;
+my ($files, $out, $closed, $silent, $tls) = map { PyExec::Test::free_port() } 1 .. 5;
 my $index = "http://localhost:$files/simple/";
 my $hung = silence($silent);
 END {
@@ -46,21 +47,6 @@ sub changed
         die "there is no '$what'" unless $text =~ s/\Q$what\E/$by/g;
     }
     return $text;
-}
-
-sub proxy
-{
-    my ($port, $log, @hosts) = @_;
-    my $sections = join '', map {
-        "<Proxy \"http://$_/\">\nRequire expr \"%{REQUEST_METHOD} != 'CONNECT'\"\n</Proxy>\n" } @hosts;
-
-    return changed(PyExec::Test::slurp("$source/conf/egress.conf"),
-        'Listen 127.0.0.1:3128' => "Listen 127.0.0.1:$port",
-        '<VirtualHost 127.0.0.1:3128>' => "<VirtualHost 127.0.0.1:$port>",
-        # Behind the section for everything, which it makes an exception from.
-        '    # ---- which addresses ----' => $sections,
-        'PyExecEgress public' => 'PyExecEgress 127.0.0.1',
-        'logs/egress_log' => $log);
 }
 
 # Accepts, and says nothing.
@@ -109,9 +95,10 @@ sub installing
 END
 }
 
-my $load = join '', map {
+my %proxy = (tls => $tls, addresses => '127.0.0.1');
+my $load = egress_modules() . join '', map {
     "<IfModule !${_}_module>\nLoadModule ${_}_module \"" . httpd_module($_) . "\"\n</IfModule>\n"
-} qw(logio dir proxy proxy_http proxy_connect auth_basic authn_core authn_file authz_user);
+} qw(dir auth_basic authn_core authn_file authz_user);
 my $server = own_server($load
     # Installing is as slow as the machine is busy.
     . "PyExecInstallIndex $index\nPyExecInstallTimeout 120s\nPyExecPreload none\n"
@@ -122,8 +109,8 @@ my $server = own_server($load
     . installing('denied', "PyExecNetwork proxy=127.0.0.1:$closed")
     . installing('slow', "PyExecInstallIndex http://localhost:$silent/simple/\nPyExecInstallTimeout 3s")
     . installing('built', 'PyExecInstallSource On')
-    . proxy($out, 'egress_log', "localhost:$files", "localhost:$silent")
-    . proxy($closed, 'closed_log') . <<"END");
+    . egress_proxy(%proxy, port => $out, files => $files, plain => [$silent], log => 'egress_log')
+    . egress_proxy(%proxy, port => $closed, files => $silent, log => 'closed_log') . <<"END");
 <Macro PyExecCode \$name \$pool \$imports>
     <Location "/\$name">
         SetHandler pyexec

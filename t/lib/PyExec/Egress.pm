@@ -25,8 +25,8 @@ sub changed
 }
 
 # A virtual host at `port` that lets through what is at localhost: with CONNECT
-# `tls` (a port) and the targets of `more`, in plain `files`; connections to
-# `addresses` only, and logged in `log`.
+# `tls` (a port) and the targets of `more`, in plain `files` and the ports of
+# `plain`; connections to `addresses` only, and logged in `log`.
 sub egress_proxy
 {
     my (%opt) = @_;
@@ -45,7 +45,10 @@ sub egress_proxy
             "<Proxy \"http://localhost:$opt{files}/\">",
         q(#    Require expr "%{REQUEST_METHOD} != 'CONNECT'") =>
             q(    Require expr "%{REQUEST_METHOD} != 'CONNECT'"),
-        '    #</Proxy>' => '    </Proxy>',
+        '    #</Proxy>' => join('', "    </Proxy>\n", map {
+            "<Proxy \"http://localhost:$_/\">\n"
+                . "Require expr \"%{REQUEST_METHOD} != 'CONNECT'\"\n</Proxy>\n"
+            } @{ $opt{plain} || [] }),
         'PyExecEgress public' => "PyExecEgress $opt{addresses}",
         'logs/egress_log' => $opt{log});
 }
