@@ -159,11 +159,11 @@ static void on_terminate(evutil_socket_t number, short what, void *argument)
         stop(keeper);
         return;
     }
-    log_line(LOG_LEVEL_INFO, 322, "draining, %zu connections left",
-             keeper->conn_count);
     keeper->draining = true;
     (void)event_del(&keeper->listening);
     (void)event_del(&keeper->listen_again);
+    log_line(LOG_LEVEL_INFO, 322, "draining, %zu connections left",
+             keeper->conn_count);
     leave_when_drained(keeper);
 }
 

@@ -179,7 +179,7 @@ sub half
 sub zygote_alone
 {
     my $mark;
-    my $old = keeper($server->{pid});
+    my $old = wait_for(sub { keeper($server->{pid}) }, 10);
     my %before = map { $_ => 1 } all_own_zygotes();
 
     install('other', 'zygote');
