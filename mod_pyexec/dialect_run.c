@@ -10,12 +10,13 @@
  */
 #include "pyexec_form.h"
 #include "pyexec_install.h"
-#include "pyexec_links.h"
 #include "pyexec_optional.h"
 #include "pyexec_outcome.h"
 
+#include <apr_lib.h>
 #include <apr_strings.h>
 #include <string.h>
+#include <strings.h>
 
 /* What this contract calls dangerous: foreign code and memory, and other
  * programs. It is an early and clear answer to an honest mistake; what holds
@@ -128,6 +129,34 @@ static const char *choose(apr_pool_t *pool, const pyexec_json_t *request,
     return found;
 }
 
+/* An address of http or https and, but for space around it, nothing else. *text is
+ * then without that space. */
+static int is_link(pyexec_text_t *text)
+{
+    const char *at = text->bytes;
+    const char *end = at + text->size;
+    apr_size_t size;
+
+    while (at < end && apr_isspace(*at)) {
+        at++;
+    }
+    while (at < end && apr_isspace(end[-1])) {
+        end--;
+    }
+    size = (apr_size_t)(end - at);
+    if (!(size > 7 && strncasecmp(at, "http://", 7) == 0)
+        && !(size > 8 && strncasecmp(at, "https://", 8) == 0)) {
+        return 0;
+    }
+    for (apr_size_t i = 0; i < size; i++) {
+        if (apr_isspace(at[i])) {
+            return 0; /* more than one word */
+        }
+    }
+    *text = (pyexec_text_t){ at, size };
+    return 1;
+}
+
 static const char *read_request(apr_pool_t *pool, const pyexec_json_t *request,
                                 pyexec_job_t *job)
 {
@@ -145,7 +174,7 @@ static const char *read_request(apr_pool_t *pool, const pyexec_json_t *request,
         problem = pyexec_json_get_text(pool, request, source, &job->source);
     }
     if (problem == NULL && strcmp(source, "file") != 0) {
-        job->is_link = pyexec_links_is_one(&job->source);
+        job->is_link = is_link(&job->source);
     }
     if (problem == NULL) {
         problem = pyexec_optional_read(pool, request,

@@ -9,10 +9,6 @@
 #include "pyexec_config.h"
 #include "pyexec_dialect.h"
 
-/* Whether the text is an address of http or https and, but for space around it,
- * nothing else. *text is then without that space. */
-int pyexec_links_is_one(pyexec_text_t *text);
-
 /* Whether a decoded job may go to that pool; if not, a sentence for the client
  * as well. */
 pyexec_decode_e pyexec_links_permit(const pyexec_pool_t *pool,
