@@ -255,8 +255,10 @@ bool keeper_branches_can_serve(const struct keeper_pool *pool)
     return are_up(pool) || pool->branches[0].resting;
 }
 
+/* Runs that go on may be of a zygote that was replaced: as long as one more
+ * may run, they are not what is waited for. */
 bool keeper_branches_wake(const struct keeper_pool *pool)
 {
-    return pool->running == 0 && pool->branches[0].resting
+    return pool->running < pool->conf->concurrency && pool->branches[0].resting
            && pool->branches[0].started;
 }
