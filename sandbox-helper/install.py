@@ -11,7 +11,9 @@ a directory for temporary files, the index, the proxy, `wheels` or `sources`,
 `install` or `uninstall`, and names with or without versions.
 """
 
+import importlib.machinery
 import os
+import pathlib
 import re
 import shutil
 import sys
@@ -45,9 +47,20 @@ def copy(source, target):
             os.utime(there, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
+class Blind(importlib.machinery.FileFinder):
+    """Of a directory that is looked into, but that nothing is imported from."""
+
+    def find_spec(self, name, target=None):
+        return None
+
+
 def enter(prefix, packages, base):
     """Makes this interpreter the environment's, where pip looks: all that is
-    importable in one directory, wherever a distribution would put it."""
+    importable in one directory, wherever a distribution would put it. That is
+    strangers' code, which pip would ask for by name: itself, what it can do
+    without (brotli), what tells of a platform (_manylinux). Who had installed
+    one that is of no use could not uninstall it, nor anybody anything else."""
+    sys.path_importer_cache[packages] = Blind(packages)
     sys.prefix = sys.exec_prefix = prefix
     sys.modules.pop("sysconfig", None)  # it keeps what the prefix was
     import sysconfig
@@ -74,8 +87,45 @@ def normal(name):
 def look(packages):
     """What is there: names as they are compared, with versions."""
     import importlib.metadata
-    return {normal(found.metadata["Name"] or ""): found.version for found in
-            importlib.metadata.distributions(path=[packages])}
+    there = {}
+    for found in importlib.metadata.distributions(path=[packages]):
+        try:
+            name, version = found.metadata["Name"], found.version
+        except Exception:
+            continue
+        there[normal(name or "")] = version
+    return there
+
+
+def is_readable(metadata):
+    """Whether all that pip may read of it is text."""
+    import importlib.metadata
+    try:
+        one = importlib.metadata.Distribution.at(metadata)
+        for name in ("", "METADATA", "PKG-INFO", "RECORD", "requires.txt",
+                     "entry_points.txt", "top_level.txt", "direct_url.json",
+                     "installed-files.txt", "INSTALLER", "WHEEL"):
+            one.read_text(name)
+    except Exception:
+        return False
+    return True
+
+
+def mend(packages):
+    """pip reads the metadata of all that is there, and gives up at what it
+    cannot read, whatever it was asked for. A package can bring that, also by
+    the name of another: it is taken out, and the others can be changed."""
+    for entry in list(os.scandir(packages)):
+        name = entry.name.lower()
+        if name.endswith((".dist-info", ".egg-info")):
+            if is_readable(pathlib.Path(entry.path)):
+                continue
+        elif not name.endswith((".egg", ".egg-link")):  # no wheel has these
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
 
 
 def check_there(names, there):
@@ -116,6 +166,7 @@ def main():
     os.chdir(temporary)
     if base:
         copy(base, packages)
+        mend(packages)
     else:
         os.mkdir(packages)
     enter(prefix, packages, base)

@@ -122,6 +122,13 @@ wheel('hooks', '1.0', {
     'hooks-1.0.data/scripts/hooks-shell': '#!/bin/sh\necho a script\n',
     'hooks-1.0.data/data/share/hooks/file': 'data\n',
 })
+# What an installing pip would import by name, were it to find it; metadata of
+# another package that is no text.
+wheel('pip', '99.0', {'pip/__init__.py': 'raise SystemExit(9)\n'})
+wheel('tells', '1.0', {'_manylinux.py': 'raise SystemExit(9)\n'})
+wheel('unread', '1.0', {
+    'unread.py': 'x = 1\n',
+    'unread-1.0.data/purelib/else-1.0.dist-info/METADATA': b'Name: \xff\n'})
 # More than is taken of the pool that has 1 MiB, and no zip makes it smaller; one
 # that a zip makes small, and unpacked is not.
 wheel('large', '1.0', {'large.py': 'x = 1\n', 'large.bin': os.urandom(3 << 20)})

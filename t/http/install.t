@@ -344,6 +344,8 @@ sub hostile
     is(says("import glob\nprint(glob.glob('$env{main}/**/*.pth', recursive=True))"), '[]', '... nor the .pth');
     installed_well('-u hooks');
     is(listed(), 'demo 1.0', '... and is gone from the list');
+    installed_well($_) # each is what pip comes across whatever it is to do
+        for map { ("-i $_", '-i pkga', '-u pkga ' . s/=.*//r) } qw(pip==99.0 tells unread);
     return;
 }
 
@@ -480,5 +482,6 @@ sub sources
     fails('-i source', qr/No matching distribution found for source/);
     installed_well('-i source', 'a package that is built', '/built');
     is(says("import source\nprint(source.BUILT)", '/built'), 'True', '... is there');
+    installed_well('-u source', 'a module alone, and the last one', '/built');
     return;
 }
