@@ -61,28 +61,40 @@ static void look_again(struct keeper_pool *pool)
     }
 }
 
+/* The lock, in an environment that something can be installed into; or a
+ * negative errno. */
+static int take_lock(const struct keeper_pool *pool)
+{
+    const char *directory = pool->conf->environment;
+    struct keeper_generation now = KEEPER_NO_GENERATION;
+    CLEANUP_FD int lock = keeper_environment_lock(directory);
+    int rv = lock < 0 ? lock : keeper_environment_take(directory, &now);
+
+    keeper_environment_leave(&now);
+    return rv < 0 ? rv : steal_fd(&lock);
+}
+
 /* Also while a run waits for its zygote: what that begins with must be what it
  * ends with. */
 static bool has_lock(struct keeper_pool *pool)
 {
     struct keeper_install *install = &pool->install;
+    int rv = install->lock >= 0 ? 0 : take_lock(pool);
 
-    if (install->lock >= 0) {
+    if (rv >= 0) {
+        install->lock = install->lock >= 0 ? install->lock : rv;
         return true;
     }
-    install->lock = keeper_environment_lock(pool->conf->environment);
-    if (install->lock == -EWOULDBLOCK) {
+    if (rv == -EWOULDBLOCK) {
         look_again(pool);
+        return false;
     }
-    else if (install->lock < 0) {
-        log_line(LOG_LEVEL_ERROR, 394, "pool \"%s\": nothing can be installed"
-                 " in \"%s\" (PyExecEnvironment): %s",
-                 pool->conf->name, pool->conf->environment,
-                 strerror(-install->lock));
-        keeper_queue_refuse(pool, PXW_BROKEN, "the environment's directory"
-                                              " cannot be written to");
-    }
-    return install->lock >= 0;
+    log_line(LOG_LEVEL_ERROR, 394, "pool \"%s\": nothing can be installed in"
+             " \"%s\" (PyExecEnvironment): %s",
+             pool->conf->name, pool->conf->environment, strerror(-rv));
+    keeper_queue_refuse(pool, PXW_BROKEN, "nothing can be installed in the"
+                                          " environment's directory");
+    return false;
 }
 
 static void look(struct keeper_pool *pool)

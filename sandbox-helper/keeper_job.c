@@ -29,8 +29,6 @@
 #define KILL_TIMEOUT_MS 2000
 /* The memory of so many processes takes longer to free. */
 #define KILL_TREE_TIMEOUT_MS 10000
-/* Copying packages to a slow disk. */
-#define COMMIT_TIMEOUT_MS 60000
 /* Scripts write unbuffered, often a few bytes at a time: waking for each
  * would cost more than running them. A person sees no difference. */
 #define REST_US 4000
@@ -116,7 +114,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *argument)
     }
     else if (job->state == JOB_RUNNING && is_committing(job)) {
         job->committing = true;
-        keeper_job_set_deadline(job, COMMIT_TIMEOUT_MS);
+        keeper_job_set_deadline(job, PXW_COMMIT_MS);
     }
     else if (job->state == JOB_RUNNING) {
         keeper_job_kill(job, JOB_PAST_DEADLINE);

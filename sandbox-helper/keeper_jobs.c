@@ -225,17 +225,29 @@ void keeper_jobs_want(struct keeper_branch *branch, size_t wanted)
     keeper_jobs_refill(branch);
 }
 
+/* Of a zygote that retires, but for one that has loaded other packages. */
+static bool is_as_good(const struct keeper_job *job,
+                       const struct keeper_zygote *current)
+{
+    return current == NULL
+           || strcmp(job->zygote->generation.name, current->generation.name)
+                  == 0;
+}
+
 struct keeper_job *keeper_jobs_ready(struct keeper_branch *branch)
 {
+    const struct keeper_zygote *current = branch->zygotes.current;
     struct keeper_job *other = NULL;
     struct keeper_job *job;
 
     TAILQ_FOREACH(job, &branch->jobs.all, link) {
         if (job->state == JOB_READY) {
-            if (job->zygote == branch->zygotes.current) {
+            if (job->zygote == current) {
                 return job;
             }
-            other = other == NULL ? job : other;
+            if (other == NULL && is_as_good(job, current)) {
+                other = job;
+            }
         }
     }
     return other;

@@ -128,6 +128,9 @@
 /* Captured output per stream, and a result. */
 #define PXW_OUTPUT_MAX (16u << 20)
 
+/* Copying what was installed to a slow disk, when the run's time is over. */
+#define PXW_COMMIT_MS 60000
+
 /* Where a job finds the way to the proxy: 127.0.0.1 of its own network. */
 #define PXW_PROXY_PORT 3128
 
