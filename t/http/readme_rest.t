@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# What README.md shows outside of the chapter that t/http/readme.t is about: each
-# block is run here with other ports and paths, or is run somewhere else, in the
+# What README.md shows outside of the chapters that t/http/readme.t and
+# t/http/install.t are about: each block is run here with other ports and paths,
+# or is run somewhere else, in the
 # same words, or nobody would notice when it is wrong.
 use strict;
 use warnings FATAL => 'all';
@@ -13,7 +14,8 @@ use Test::More;
 
 my $source = var('locations') =~ s{/conf/locations\.conf$}{}r;
 my $readme = slurp_file("$source/README.md")
-    =~ s/^## Put it into your server\n.*?^(?=## What a request looks like$)//msr;
+    =~ s/^## Put it into your server\n.*?^(?=## What a request looks like$)//msr
+    =~ s/^## Let clients install packages\n.*?^(?=## )//msr;
 my $container = slurp_file("$source/conf/doc/container.md");
 my $dir = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 # Of lines, the first of each that begins so.
