@@ -15,6 +15,8 @@ use PyExec::Egress;
 use PyExec::Test;
 use Test::More;
 
+once_only(); # as another user: install_inside.t and environment.t
+
 my $source = var('locations') =~ s{/conf/locations\.conf$}{}r;
 my $readme = PyExec::Test::slurp("$source/README.md");
 my ($chapter) = $readme =~ /^## Let clients install packages\n(.*?)^## /ms or die 'no chapter';
