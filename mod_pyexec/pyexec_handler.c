@@ -239,17 +239,11 @@ static int receive(pyexec_task_t *task)
 static int answer(pyexec_task_t *task)
 {
     request_rec *r = task->r;
-    pyexec_outcome_t outcome = { .outcome = task->outcome,
-                                 .message = &task->answer,
-                                 .limits = &task->limits,
-                                 .asked = &task->asked };
+    pyexec_outcome_t outcome;
+    int status = pyexec_task_conclude(task, &outcome);
 
-    pyexec_notes_outcome(r, pxw_outcome_name(task->outcome));
-    if (!pyexec_reply_is_result(task->outcome)) {
-        if (task->answer.type == PXW_OUTCOME) {
-            pyexec_task_log_failure(task);
-        }
-        return pyexec_reply_failure(r, task->outcome);
+    if (status != PYEXEC_TASK_NEXT) {
+        return status;
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, PYXNO(0205) "run %s ended: %s",
                   task->id, pxw_outcome_name(task->outcome));

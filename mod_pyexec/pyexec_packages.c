@@ -8,7 +8,6 @@
 #include "pyexec_packages.h"
 
 #include "pyexec_body.h"
-#include "pyexec_notes.h"
 #include "pyexec_outcome.h"
 #include "pyexec_reply.h"
 #include "pyexec_task.h"
@@ -99,19 +98,13 @@ static int ask(pyexec_task_t *task)
 static int answer(pyexec_task_t *task)
 {
     request_rec *r = task->r;
-    pyexec_outcome_t outcome = { .outcome = task->outcome,
-                                 .message = &task->answer,
-                                 .limits = &task->limits,
-                                 .asked = &task->asked };
-    pyexec_end_t end = { .kind = PYEXEC_END_STOPPED };
+    pyexec_outcome_t outcome;
+    pyexec_end_t end;
     pyexec_buffer_t *body = pyexec_buffer_make(r->pool);
+    int status = pyexec_task_conclude(task, &outcome);
 
-    pyexec_notes_outcome(r, pxw_outcome_name(task->outcome));
-    if (!pyexec_reply_is_result(task->outcome)) {
-        if (task->answer.type == PXW_OUTCOME) {
-            pyexec_task_log_failure(task);
-        }
-        return pyexec_reply_failure(r, task->outcome);
+    if (status != PYEXEC_TASK_NEXT) {
+        return status;
     }
     end = pyexec_outcome_end(&outcome);
     if (end.kind != PYEXEC_END_VALUE

@@ -235,7 +235,7 @@ int pyexec_task_run(pyexec_task_t *task)
     return PYEXEC_TASK_NEXT;
 }
 
-void pyexec_task_log_failure(pyexec_task_t *task)
+static void log_failure(const pyexec_task_t *task)
 {
     const struct pxw_field *text = &task->answer.field[PXW_F_TEXT];
     const char *reason = text->data == NULL
@@ -258,4 +258,22 @@ void pyexec_task_log_failure(pyexec_task_t *task)
                   PYXNO(0204) "run %s failed, the helper reports '%s': %s",
                   task->id, pxw_outcome_name(task->outcome),
                   ap_escape_logitem(task->r->pool, reason));
+}
+
+int pyexec_task_conclude(pyexec_task_t *task, pyexec_outcome_t *ret_outcome)
+{
+    request_rec *r = task->r;
+
+    *ret_outcome = (pyexec_outcome_t){ .outcome = task->outcome,
+                                       .message = &task->answer,
+                                       .limits = &task->limits,
+                                       .asked = &task->asked };
+    pyexec_notes_outcome(r, pxw_outcome_name(task->outcome));
+    if (pyexec_reply_is_result(task->outcome)) {
+        return PYEXEC_TASK_NEXT;
+    }
+    if (task->answer.type == PXW_OUTCOME) {
+        log_failure(task);
+    }
+    return pyexec_reply_failure(r, task->outcome);
 }

@@ -53,7 +53,9 @@ void pyexec_task_put_limits(pyexec_task_t *task);
  * one. */
 int pyexec_task_run(pyexec_task_t *task);
 
-/* The helper said that it failed; it has logged the details itself. */
-void pyexec_task_log_failure(pyexec_task_t *task);
+/* After the run: fills *ret_outcome, which points into the task, and is
+ * PYEXEC_TASK_NEXT where that is a result; a failure of ours is logged and
+ * answered, and the handler returns what this does. */
+int pyexec_task_conclude(pyexec_task_t *task, pyexec_outcome_t *ret_outcome);
 
 #endif
