@@ -79,10 +79,10 @@ static int take_lock(const struct keeper_pool *pool)
 static bool has_lock(struct keeper_pool *pool)
 {
     struct keeper_install *install = &pool->install;
-    int rv = install->lock >= 0 ? 0 : take_lock(pool);
+    int rv = install->lock >= 0 ? install->lock : take_lock(pool);
 
     if (rv >= 0) {
-        install->lock = install->lock >= 0 ? install->lock : rv;
+        install->lock = rv;
         return true;
     }
     if (rv == -EWOULDBLOCK) {

@@ -2,10 +2,10 @@
 """Makes an index of packages without wheels for t/http/install_inside.t: what
 builds each of them is hostile.
 
-  inside.py DIRECTORY PORT LISTENER
+  inside.py INDEX PORT DIRECTORY
 
-PORT is one of this machine's that nobody may reach, LISTENER a path of a
-generation that is loaded from.
+writes it to INDEX. PORT is one of this machine's that nobody may reach,
+DIRECTORY the environment's.
 """
 import hashlib
 import io

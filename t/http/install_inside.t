@@ -15,7 +15,6 @@ my $source = var('locations') =~ s{/conf/locations\.conf$}{}r;
 my $www = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 my $env = helper_dir();
 my ($files, $out, $tls) = map { PyExec::Test::free_port() } 1 .. 3;
-# Root's own program is the harness's: the index is made by whoever runs this.
 chmod 0755, $www or die;
 system('/usr/bin/python3', "$source/t/data/inside.py", "$www", $files, "$env") == 0
     or die 'no index';
