@@ -16,6 +16,7 @@ use IO::Socket::INET ();
 use JSON::PP ();
 use POSIX ();
 use PyExec::Hide ();
+use PyExec::Port qw(free_port);
 use PyExec::Process;
 use Time::HiRes qw(sleep time);
 
@@ -412,14 +413,6 @@ sub error_log
     my ($server) = @_;
 
     return slurp("$server->{dir}/error_log") // '';
-}
-
-sub free_port
-{
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
-        or die "no free port: $@";
-
-    return $socket->sockport;
 }
 
 sub start_httpd
