@@ -91,8 +91,7 @@ sub reloaded
        'graceful restart: the run in flight finishes');
     ok(wait_for(sub { !is_alive($keeper) }, 3),
        'graceful restart: the old keeper is gone');
-    is(scalar(grep { $_->{Name} eq 'pyexecd' } descendants()), 1,
-       'graceful restart: one keeper is there');
+    is(scalar(() = keepers()), 1, 'graceful restart: one keeper is there');
     return;
 }
 

@@ -76,9 +76,8 @@ sub graceful_thrice
     $answer = raw_answer($long, 20);
     is($answer && $answer->{json}{output}, "survived\n",
        'graceful x 3: a long run survives all of them');
-    ok(wait_for(sub {
-        1 == grep { $_->{Name} eq 'pyexecd' } descendants($server->{pid});
-    }, 10), 'graceful x 3: one keeper is left');
+    ok(wait_for(sub { 1 == keepers($server->{pid}) }, 10),
+       'graceful x 3: one keeper is left');
     open my $log, '<', "$server->{dir}/error_log" or die;
     ok(!grep({ /AH00488|AH00052/ } <$log>), 'graceful x 3: no lost child');
 }
@@ -175,7 +174,7 @@ sub oldest_of_each_zygote
 {
     my %oldest;
 
-    for (sort { $a <=> $b } @_) {
+    for (oldest_first(@_)) {
         $oldest{ zygote_of($_) } ||= $_;
     }
     return values %oldest;

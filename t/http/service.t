@@ -136,9 +136,7 @@ sub graceful_under_load
     $answer = raw_answer($long, 30);
     is($answer && $answer->{json}{output}, "survived\n",
        '... a long run survives both');
-    ok(wait_for(sub { 1 == grep { $_->{Name} eq 'pyexecd' }
-                          descendants($place->{pid}) }, 10),
-       '... one keeper is left');
+    ok(wait_for(sub { 1 == keepers($place->{pid}) }, 10), '... one keeper is left');
     return;
 }
 

@@ -7,8 +7,9 @@ use warnings FATAL => 'all';
 use Exporter 'import';
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(descendants keeper zygotes all_zygotes zygote_of burst jobs
-    spinning_job proc_status is_alive server_pid slurp cpu_ticks);
+our @EXPORT = qw(descendants keepers keeper zygotes all_zygotes zygote_of burst
+    jobs spinning_job proc_status is_alive oldest_first server_pid slurp
+    cpu_ticks);
 
 sub slurp
 {
@@ -62,22 +63,26 @@ sub descendants
     return @found;
 }
 
-# The keeper that serves: the newest of that name.
-sub keeper
+# The keepers, oldest first. A zygote has its keeper's name until it executes its
+# own program.
+sub keepers
 {
-    my @keepers = sort { $a->{Pid} <=> $b->{Pid} }
+    my %named = map { $_->{Pid} => $_ }
         grep { $_->{Name} eq 'pyexecd' } descendants(@_);
 
-    return @keepers ? $keepers[-1]{Pid} : undef;
+    return oldest_first(grep { !$named{ $named{$_}{PPid} } } keys %named);
 }
+
+# The keeper that serves: the newest.
+sub keeper { return (undef, keepers(@_))[-1] }
 
 # The zygotes: the keeper's own children.
 sub zygotes
 {
     my $keeper = keeper(@_) or return;
 
-    return sort { $a <=> $b } map { $_->{Pid} }
-        grep { $_->{PPid} == $keeper } descendants($keeper);
+    return oldest_first(map { $_->{Pid} }
+        grep { $_->{PPid} == $keeper } descendants($keeper));
 }
 
 # All that are started unasked: without modules, with the light ones, with all.
@@ -120,12 +125,28 @@ sub jobs
                   @pids > 1 && $pids[-1] > 1 } descendants(@_);
 }
 
+# What /proc/PID/stat says from the state on, or nothing.
+sub stat_fields
+{
+    my $stat = slurp("/proc/$_[0]/stat") or return;
+
+    return split ' ', $stat =~ s/.*\) //sr;
+}
+
 sub cpu_ticks
 {
-    my $stat = slurp("/proc/$_[0]/stat") or return -1;
-    my @fields = split ' ', $stat =~ s/.*\) //sr;
+    my @fields = stat_fields($_[0]) or return -1;
 
     return $fields[11] + $fields[12];
+}
+
+# By when they began: the numbers of processes start again at the lowest.
+sub oldest_first
+{
+    my %began = map { $_ => (stat_fields($_))[19] // 0 } @_;
+    my @sorted = sort { $began{$a} <=> $began{$b} || $a <=> $b } @_;
+
+    return @sorted;
 }
 
 # The pid of a job that is computing (the caller has started one that spins).
