@@ -149,7 +149,8 @@ sub oldest_first
     return @sorted;
 }
 
-# The pid of a job that is computing (the caller has started one that spins).
+# The pid of a job that is computing (the caller has started one that spins): it
+# has used more than a job does that gets ready for a run.
 sub spinning_job
 {
     my (@top) = @_;
@@ -161,10 +162,10 @@ sub spinning_job
             my $ticks = cpu_ticks($pid);
 
             $first{$pid} = $ticks unless exists $first{$pid};
-            return $pid if $ticks - $first{$pid} >= 3;
+            return $pid if $ticks - $first{$pid} >= 10;
         }
         return;
-    }, 4);
+    }, 20);
 }
 
 1;

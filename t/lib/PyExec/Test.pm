@@ -140,7 +140,7 @@ sub request
 {
     my ($method, $path, %opt) = @_;
     my $port = $opt{port} || var('port');
-    my $http = HTTP::Tiny->new(timeout => 60, max_redirect => 0,
+    my $http = HTTP::Tiny->new(timeout => 180, max_redirect => 0,
                                proxy => undef, http_proxy => undef);
     my $host = $opt{host} || '127.0.0.1';
     my $answer = $http->request($method, "http://$host:$port$path", {
@@ -394,10 +394,12 @@ sub run_own
 
     $server->{pid} = start_httpd("$dir/httpd.conf", $opt{ulimit});
     $own{ $server->{pid} } = $server;
-    wait_for(sub {
-        request('GET', '/health', port => $server->{port})->{status}
+    # It may be slow, but not gone.
+    (wait_for(sub {
+        return 'up' if request('GET', '/health', port => $server->{port})->{status}
             == ($opt{health} || 200);
-    }, 15)
+        return is_alive($server->{pid}) ? undef : 'ended';
+    }, 60) // '') eq 'up'
         or do {
             my $log = slurp("$dir/error_log");
 
