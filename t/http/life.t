@@ -172,15 +172,9 @@ sub many_runs
     return;
 }
 
-sub mounts
-{
-    open my $in, '<', '/proc/self/mountinfo' or die;
-    return join '', <$in>;
-}
-
 sub parent_killed
 {
-    my $mounts = mounts();
+    my $mounts = join "\n", our_mounts();
     my $server = own_server('');
     my $socket = started('while True: pass', $server->{port});
     my $job = spinning_job($server->{pid});
@@ -199,7 +193,7 @@ sub parent_killed
     is(join(' ', map { "$_->{Name}:$_->{Pid}" } @left), '',
        'httpd killed: no process of ours is left');
     is(join(' ', sockets($server)), '', 'httpd killed: no socket is left');
-    is(mounts(), $mounts, 'httpd killed: no mount is left');
+    is(join("\n", our_mounts()), $mounts, 'httpd killed: no mount is left');
     close $socket;
     $server->{stop}->();
     return;

@@ -57,7 +57,7 @@ sub leave
 }
 
 # How many there are of each name, the files of the server's own directory and,
-# where we may look, of the private root; the mounts of this machine.
+# where we may look, of the private root; mounts that a sandbox has.
 sub census
 {
     my %count;
@@ -66,19 +66,11 @@ sub census
     $count{ $_->{Name} }++ for grep { $_->{Name} !~ /^(?:apache2|httpd)$/ }
         descendants();
     return { processes => \%count,
-             mounts => lines('/proc/self/mountinfo'),
+             mounts => [our_mounts()],
              files => [files(var('run_dir')),
                        as_root() ? files("/proc/$zygote/root/dev",
                                          "/proc/$zygote/root/tmp",
                                          "/proc/$zygote/root/sandbox") : ()] };
-}
-
-sub lines
-{
-    my ($name) = @_;
-
-    open my $in, '<', $name or die "$name: $!\n";
-    return [<$in>];
 }
 
 sub files

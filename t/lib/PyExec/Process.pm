@@ -8,8 +8,8 @@ use Exporter 'import';
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(descendants keepers keeper zygotes all_zygotes zygote_of burst
-    jobs spinning_job proc_status is_alive oldest_first server_pid slurp
-    cpu_ticks);
+    jobs spinning_job proc_status is_alive oldest_first server_pid our_mounts
+    slurp cpu_ticks);
 
 sub slurp
 {
@@ -147,6 +147,14 @@ sub oldest_first
     my @sorted = sort { $began{$a} <=> $began{$b} || $a <=> $b } @_;
 
     return @sorted;
+}
+
+# What a sandbox is built of, as far as this process has it mounted. Others may
+# mount what they like meanwhile.
+sub our_mounts
+{
+    return grep { (split)[4] =~ m{^/sys(?!/fs/)} || / - tmpfs sandbox / }
+        slurp('/proc/self/mountinfo') =~ /^.*$/mg;
 }
 
 # The pid of a job that is computing (the caller has started one that spins): it
