@@ -13,6 +13,7 @@ my $server = own_server(<<'END');
     PyExecPolicy Off
     PyExecDialect code
     PyExecCPUTime 400ms
+    PyExecTimeout 60
 </Location>
 END
 
@@ -33,18 +34,24 @@ my @cases = (
 plan tests => 2 * @cases;
 for my $case (@cases) {
     my ($name, $source, $end) = @$case;
-    my $answer = post_json('/cpu', { code => $source, usage => \1 },
-                           port => $server->{port})->{json};
-    my $usage = $answer->{usage};
+    my (%ends, @spent);
+    my $usual = usual($end eq 'cpu' ? 0.6 : 0.4, sub {
+        my $answer = post_json('/cpu', { code => $source, usage => \1 },
+                               port => $server->{port})->{json};
 
-    is($usage->{ended_by}, $end, "$name: $end");
-    # At the limit: not before it, and not long after.
+        $ends{ $answer->{usage}{ended_by} } = 1;
+        push @spent, $answer->{usage}{cpu_seconds};
+        return $spent[-1];
+    });
+
+    is(join(' ', sort keys %ends), $end, "$name: $end");
+    # At the limit: not before it, and usually not long after.
     if ($end eq 'cpu') {
-        ok($usage->{cpu_seconds} >= 0.4 && $usage->{cpu_seconds} < 0.6,
-           "$name: ended at the limit") or diag($usage->{cpu_seconds});
+        ok(!grep({ $_ < 0.4 } @spent) && $usual < 0.6,
+           "$name: ended at the limit") or diag("@spent");
     }
     else {
-        cmp_ok($usage->{cpu_seconds}, '<', 0.4, "$name: below the limit");
+        cmp_ok($usual, '<', 0.4, "$name: below the limit");
     }
 }
 $server->{stop}->();

@@ -21,7 +21,7 @@ use PyExec::Process;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
-    json_text json_value matches wait_for seconds var data_lines
+    json_text json_value matches wait_for seconds usual var data_lines
     own_server run_own end_own error_log as_root once_only sanitized mpm mpm_workers
     httpd_module helper_dir);
 push @EXPORT, grep { !/^(?:slurp|cpu_ticks)$/ } @PyExec::Process::EXPORT;
@@ -324,6 +324,20 @@ sub seconds
 
     $block->();
     return time - $start;
+}
+
+# What $block gives, a time of something that is to take less than $bound: the
+# first time, or where that is more the median of eleven. Others who compute on
+# this machine make some attempts late, what is slow by itself most of them.
+sub usual
+{
+    my ($bound, $block) = @_;
+    my @all = $block->();
+
+    return $all[0] if $all[0] < $bound;
+    push @all, map { scalar $block->() } 1 .. 10;
+    @all = sort { $a <=> $b } @all;
+    return $all[5];
 }
 
 # ---- servers of a test's own ----
