@@ -5,6 +5,7 @@ use strict;
 use warnings FATAL => 'all';
 use PyExec::Test;
 use Test::More;
+use Time::HiRes qw(time);
 
 # Everything that a run might leave, and is refused or taken away.
 my $stay = do { local $/ = undef; <DATA> };
@@ -12,9 +13,9 @@ my %ends = (
     'the end' => ['/policy-off/execute', ''],
     'exit' => ['/policy-off/execute', "os._exit(3)\n"],
     'a crash' => ['/policy-off/execute', "os.abort()\n"],
-    'its time' => ['/t/wall-700ms', "while True: pass\n"],
+    'its time' => ['/t/wall-2s', "while True: pass\n"],
     'its output' => ['/t/output-1000', "while True: print('x' * 100)\n"],
-    'standing still' => ['/t/wall-700ms',
+    'standing still' => ['/t/wall-2s',
                          "os.kill(os.getpid(), signal.SIGSTOP)\n"],
     'leaving' => ['/t/wall-20s', "while True: pass\n"],
 );
@@ -33,7 +34,7 @@ for my $name (sort keys %ends) {
     wait_for(sub {
         $after = census();
         return json_text($after) eq json_text($before);
-    }, 10);
+    }, 20);
     is_deeply($after->{$_}, $before->{$_}, "$name: $_ as before")
         for qw(processes files mounts);
 }
@@ -84,19 +85,21 @@ sub files
     return @found;
 }
 
-# The next standby job is forked behind the answer's back.
+# The next standby job is forked behind the answer's back: nothing may have been
+# another way for a second.
 sub settled
 {
-    my $last = '';
+    my ($since, $last, $census) = (time, '');
 
     wait_for(sub {
-        my $now = json_text(census());
-        my $same = $now eq $last;
+        $census = census();
+        my $now = json_text($census);
 
+        $since = time if $now ne $last;
         $last = $now;
-        return $same;
-    }, 10);
-    return census();
+        return time - $since >= 1;
+    }, 60);
+    return $census;
 }
 
 __DATA__
