@@ -179,6 +179,8 @@ sub service_killed
     my @ours = descendants($place->{pid});
     my $generation = () = error_log($server) =~ /PYX0111/g;
 
+    # It would look, sooner or later; its children serve all the same.
+    kill 'STOP', $server->{pid};
     service_stop($place, 'KILL');
     ok(wait_for(sub { !grep { is_alive($_->{Pid}) } @ours }, 5),
        'service killed: its keeper ends, and all that it has');
@@ -187,6 +189,7 @@ sub service_killed
     ok(wait_for(\&is_well, 10), 'service killed: the next one serves');
     is(scalar(() = error_log($server) =~ /PYX0111/g), $generation,
        '... without httpd') or diag(error_log($server));
+    kill 'CONT', $server->{pid};
     ok(service_says($place, qr/PYX0533: /), '... with the set-up that was kept');
     return;
 }
@@ -194,13 +197,16 @@ sub service_killed
 sub service_told_to_end
 {
     my $socket = started($server->{port},
-                         "import time\ntime.sleep(2)\nprint('survived')");
+                         "import time\ntime.sleep(4)\nprint('survived')");
+    my $said = length service_log($place);
     my $answer;
 
     wait_for(sub { request('GET', '/health', port => $server->{port})
                        ->{json}{running} }, 10);
     kill 'TERM', $place->{pid};
-    ok(service_says($place, qr/PYX0536: .*PYX0322: draining/s), 'told to end: both begin to');
+    ok(wait_for(sub {
+        substr(service_log($place), $said) =~ /PYX0536: .*PYX0322: draining/s;
+    }, 10), 'told to end: both begin to');
     refused_at_once('told to end');
     $answer = raw_answer($socket, 20);
     is($answer && $answer->{json}{output}, "survived\n",

@@ -455,6 +455,7 @@ sub stop_own
 
     if (delete $own{ $server->{pid} }) {
         kill 'TERM', $server->{pid};
+        kill 'CONT', $server->{pid}; # a test that died may have stopped it
         waitpid $server->{pid}, 0;
         kill 'KILL', -$server->{pid};
     }
