@@ -122,9 +122,9 @@ sub at_rest
         my $was = $before // '';
 
         $before = activity($keeper);
-        sleep 0.2;
+        sleep 1;
         return $was eq $before;
-    }, 10);
+    }, 20);
     sleep 3;
     is(activity($keeper), $before, '... and does nothing for three seconds');
     is(keeper($server->{pid}), $keeper, '... the same keeper');
@@ -153,11 +153,10 @@ sub wakes
        'a run that takes longer than the time of idleness');
     ok(is_at_rest(), '... and it rests again');
 
-    # As long as it takes: the time of the queue is for those who queue.
-    my $socket = begin_run();
-    my ($zygote) = @{ wait_for(sub { my @found = zygotes($server->{pid});
-                                     @found ? \@found : undef }, 10) || [] };
-    kill 'KILL', $zygote if $zygote;
+    # As long as it takes: the time of the queue is for those who queue. One that
+    # is up may have the run already, which would be lost.
+    my ($socket, @zygotes) = stopped_while_waking();
+    kill 'KILL', @zygotes;
     is((raw_answer($socket, 30) || { status => 0 })->{status}, 200,
        'the zygote dies that was to serve: another one does');
 
@@ -266,6 +265,8 @@ sub standby_cost
   SKIP: {
         skip 'only root may look into the memory of jobs', 2 unless as_root();
         skip 'with sanitizers a job has more', 2 if sanitized();
+        # The run before has taken one of them.
+        wait_for(sub { jobs($server->{pid}) >= 3 }, 20);
         for my $job (jobs($server->{pid})) {
             my %kib = slurp_file("/proc/$job->{Pid}/smaps_rollup")
                 =~ /^(\w+):\s+(\d+) kB/mg or next;
