@@ -41,7 +41,7 @@ PyExecPool all
 END
 my ($server, $port);
 
-plan tests => 7 + 14 + 5 + 13 + 6 + 4;
+plan tests => 8 + 14 + 5 + 13 + 6 + 4;
 
 flood();
 full_queue();
@@ -184,7 +184,7 @@ sub flood
     serve("PyExecConcurrency $slots\n");
     ask('b.test', 'pass') for 1 .. 3;
     my @flood = map { begin_run('a.test', $busy) } 1 .. 60;
-    wait_for(sub { (load())[1] > 40 }, 20);
+    ok(wait_for(sub { (load())[1] > 40 }, 20), 'flood: it waits');
     my @single = map { ask('b.test', $busy) } 1 .. 6;
     my @load = load();
     finish($_) for @flood;
@@ -296,7 +296,8 @@ sub queue_cap
 # The threads of httpd that may wait for runs are shared out as well.
 sub threads
 {
-    serve("PyExecConcurrency 1\n", 8);
+    # Two children and no other, which there would be for threads that wait.
+    serve("PyExecConcurrency 1\nServerLimit 2\nMaxRequestWorkers 128\n", 8);
     my @flood = map { begin_run('a.test', 'time.sleep(110)') } 1 .. 60;
 
     # How many of them a child has got is not known; that each of them waits,
