@@ -51,7 +51,7 @@ my $server = own_server(<<"END");
 PyExecPool default
 PyExecConcurrency 1
 PyExecMaxQueue 1
-PyExecQueueTimeout 1500ms
+PyExecQueueTimeout 5s
 PyExecRecycle 0
 $hosts
 <Location "/metrics">
