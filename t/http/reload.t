@@ -5,13 +5,15 @@ use strict;
 use warnings FATAL => 'all';
 use File::Temp ();
 use PyExec::Load;
+use PyExec::Process qw(cpu_ticks);
 use PyExec::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 # One zygote is enough, and one that dies is then the only one.
 my $server = own_server("PyExecPreload none\nPyExecConcurrency 2\nPyExecMaxQueue 32\n"
-    . "PyExecTimeout 20\nPyExecQueueTimeout 60\nKeepAliveTimeout 60\nMaxKeepAliveRequests 0");
+    . "PyExecTimeout 20\nPyExecQueueTimeout 60\nKeepAliveTimeout 60\nMaxKeepAliveRequests 0\n"
+    . "CustomLog served \"%s\" \"expr=%{REQUEST_STATUS} == 200 && %{REQUEST_METHOD} == 'POST'\"\n");
 my $port = $server->{port};
 my $spin = 'while True: pass';
 
@@ -35,6 +37,16 @@ sub is_well
         eq "42\n";
 }
 
+# Until that many more runs have been answered with 200.
+sub more_served
+{
+    my ($count) = @_;
+    my $file = "$server->{dir}/served";
+    my $wanted = (-s $file // 0) + $count * length "200\n";
+
+    return wait_for(sub { (-s $file // 0) >= $wanted }, 60);
+}
+
 sub served_by
 {
     my ($old) = @_;
@@ -55,13 +67,13 @@ sub graceful_thrice
     my $long = started($port, "import time\ntime.sleep(6)\nprint('survived')");
     my (@done, $answer);
 
-    sleep 1;
+    more_served(64);
     for my $nth (1 .. 3) {
         my $old = keeper($server->{pid});
 
         kill 'USR1', $server->{pid};
         ok(served_by($old), "graceful $nth: another keeper serves");
-        sleep 0.7;
+        more_served(64);
     }
     @done = map { load_end($_) } @loads;
     for my $i (0, 1) {
@@ -89,9 +101,9 @@ sub killed_under_load
     my $load = load_start($port, '--clients', 16, '--spin', 50);
     my $done;
 
-    sleep 1.5;
+    more_served(16);
     kill 'KILL', $find->() || die "no $name";
-    sleep 3;
+    more_served(48);
     $done = load_end($load);
     note(json_text($done));
     is($done->{bad}, 0, "$name killed under load: every request is answered")
@@ -135,6 +147,8 @@ sub killed_before_it_began
     my ($socket, $answer, @stopped);
 
     ok(wait_for(\&is_well, 10), "$name killed before it began: all is well");
+    # One that was stopped while it got ready would be given no run.
+    wait_for(\&jobs_rest, 20) or die 'jobs do not rest';
     wait_for(sub {
         @stopped = map { $_->{Pid} } jobs($server->{pid});
         kill 'STOP', @stopped;
@@ -152,6 +166,17 @@ sub killed_before_it_began
        "$name killed before it began: the run is repeated")
         or diag($answer ? $answer->{body} : 'no answer');
     return;
+}
+
+# As many stand by as there may be runs, and have done nothing for half a second.
+sub jobs_rest
+{
+    my %ticks = map { $_->{Pid} => cpu_ticks($_->{Pid}) } jobs($server->{pid});
+
+    sleep 0.5;
+    return keys %ticks == 2
+        && join(' ', sort keys %ticks) eq join(' ', sort map { $_->{Pid} } jobs($server->{pid}))
+        && !grep { cpu_ticks($_) != $ticks{$_} } keys %ticks;
 }
 
 # As purging the package does, after which it may be installed again.
@@ -232,12 +257,12 @@ sub socket_out_of_reach
         skip 'only root runs httpd as another user', 2 unless as_root();
         my $dir = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
         my $own = own_server("DefaultRuntimeDir \"$dir\"", health => 503);
-        my $log = error_log($own);
 
         is(request('GET', '/health', port => $own->{port})->{status}, 503,
            'socket out of reach: no health');
-        like($log, qr/PYX0109: .*may not search the directory '$dir'/,
-             'socket out of reach: the log names the directory');
+        ok(wait_for(sub {
+            error_log($own) =~ /PYX0109: .*may not search the directory '$dir'/;
+        }, 10), 'socket out of reach: the log names the directory');
         $own->{stop}->();
     }
     return;
