@@ -66,11 +66,19 @@ sub service_start
         exec @command or POSIX::_exit(127);
     }
     $place->{pid} = $pid;
-    wait_for(sub { -S "$place->{path}.control" && -S $place->{path}
-                   || !is_alive($pid) }, 10);
+    wait_for(sub { listens("$place->{path}.control") && listens($place->{path})
+                   || !is_alive($pid) }, 20);
     # What a socket unit says by SocketMode=.
     chmod 0666, $place->{path} if $how ne 'own';
     return $place;
+}
+
+# A socket's file is there before anybody listens, and after that.
+sub listens
+{
+    my ($path) = @_;
+
+    return slurp('/proc/net/unix') =~ /^\S+ \S+ \S+ 00010000 .* \Q$path\E$/m;
 }
 
 # systemd's own, which starts the service when somebody connects.
