@@ -8,7 +8,6 @@ use PyExec::Cluster;
 use PyExec::Load;
 use PyExec::Test;
 use Test::More;
-use Time::HiRes qw(sleep time);
 
 once_only();
 
@@ -197,8 +196,9 @@ sub back
 # room for a seventh, for which no node is taken out. Then one is killed.
 sub full_and_killed
 {
-    my ($client, $node) = second_of_its_connection(6);
-    my @runs = fill(5, 6);
+    # As long as all of this may take.
+    my ($client, $node) = second_of_its_connection(10);
+    my @runs = fill(5, 10);
     my $answer = answer_of(asked('print(1)', host => 'b.example'));
     # At once: a health check would soon have them back.
     my @are = front_members($cluster);
@@ -218,7 +218,9 @@ sub full_and_killed
         skip 'there is no HTTP/2 with prefork', 2 if mpm() eq 'prefork';
         like(scalar <$client>, $sentence, '... and the other, over HTTP/2, is told the same');
         close $client;
-        like(front_log($cluster), qr{"POST /execute HTTP/2.0" 503 }, '... with 503');
+        ok(wait_for(sub {
+            front_log($cluster) =~ m{"POST /execute HTTP/2.0" 503 };
+        }, 10), '... with 503');
     }
     ok(wait_for(sub { !grep { is_alive($_->{Pid}) } @ours }, 10),
        '... and nothing of the node is left');
@@ -231,6 +233,16 @@ sub loads
 {
     return map { load_start($port, '--clients', 6, '--spin', 20, @$_) }
         [], ['--keep-alive'];
+}
+
+# Until the front has given that many more answers with 200.
+sub more_served
+{
+    my ($count) = @_;
+    my $served = sub { return scalar(() = front_log($cluster) =~ /" 200 /g) };
+    my $wanted = $served->() + $count;
+
+    return wait_for(sub { $served->() >= $wanted }, 60);
 }
 
 sub sum_of
@@ -254,11 +266,11 @@ sub killed_under_load
     my @loads = loads();
     my $sum;
 
-    sleep 1;
+    more_served(60);
     end_own($nodes[1], 'KILL');
-    sleep 1;
+    more_served(60);
     back(2, 'killed under load');
-    sleep 1;
+    more_served(60);
     $sum = sum_of('killed under load', @loads);
     cmp_ok($sum->{503}, '<=', 8, 'killed under load: it cost what the node had');
     cmp_ok($sum->{200}, '>', 30, 'killed under load: runs go on');
@@ -271,15 +283,15 @@ sub taken_out_under_load
     my @loads = loads();
     my $sum;
 
-    sleep 0.5;
+    more_served(60);
     drain($cluster, 3);
     ok(wait_for_members($cluster, 1, 2), 'drained: the front uses the others');
     ok(wait_for(sub { node_runs($cluster, 3) == 0 }, 20), 'drained: its last run has ended');
     end_own($nodes[2], 'WINCH');
-    sleep 0.5;
+    more_served(60);
     undrain($cluster, 3);
     back(3, 'drained');
-    sleep 0.5;
+    more_served(60);
     $sum = sum_of('drained', @loads);
     is($sum->{503}, 0, 'drained: nothing is lost');
     cmp_ok($sum->{200}, '>', 30, 'drained: runs go on');
@@ -293,10 +305,10 @@ sub restarted_under_load
     my $sum;
 
     for my $server (@nodes, $cluster->{front}) {
-        sleep 0.3;
+        more_served(60);
         kill 'USR1', $server->{pid} or die;
     }
-    sleep 1;
+    more_served(60);
     $sum = sum_of('graceful restarts of all', @loads);
     is($sum->{503}, 0, 'graceful restarts of all: nothing is lost');
     return;
