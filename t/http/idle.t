@@ -234,7 +234,7 @@ sub recycled
 sub kept
 {
     serve("PyExecConcurrency 2\n");
-    my @zygotes = all_zygotes($server->{pid});
+    my @zygotes = all_zygotes($server);
     my $keeper = keeper($server->{pid});
     my ($now, $before);
 

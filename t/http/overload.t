@@ -26,7 +26,7 @@ sub overloaded
         . 'DocumentRoot "' . var('documentroot') . "\"\n");
     my ($text, $got, $over, $alone);
 
-    all_zygotes($server->{pid});
+    all_zygotes($server);
     open my $out, '-|', 'timeout', 300 + 2 * $seconds, '/usr/bin/python3', '-B',
         var('t_dir') . '/soak/overload.py', '--port', $server->{port},
         '--parent', $server->{pid}, '--concurrency', 2, '--seconds', $seconds

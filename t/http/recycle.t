@@ -28,7 +28,7 @@ sub different { my %seen = map { $_ => 1 } @_; return scalar keys %seen }
 my $failed = 0;
 my $server = own_server("PyExecRecycle 20\nPyExecRecycleAfter 0\n");
 # All of them, so that they are the same later.
-all_zygotes($server->{pid});
+all_zygotes($server);
 my @outputs = ask($server->{port}, 300, \$failed);
 is($failed, 0, 'after 20 runs: none of 300 fails');
 cmp_ok(different(@outputs), '>=', 3, '... and there were several zygotes');

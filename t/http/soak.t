@@ -15,7 +15,7 @@ my @options = ('--port', $server->{port}, '--parent', $server->{pid},
                $ENV{SOAK_SEED} ? ('--seed', $ENV{SOAK_SEED}) : ());
 my (@all, $text, $got, @log);
 
-all_zygotes($server->{pid});
+all_zygotes($server);
 open my $out, '-|', 'timeout', 300 + int(2 * $seconds), '/usr/bin/python3', '-B',
     var('t_dir') . '/soak/soak.py', @options or die "soak.py: $!";
 {

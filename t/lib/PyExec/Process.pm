@@ -85,17 +85,18 @@ sub zygotes
         grep { $_->{PPid} == $keeper } descendants($keeper));
 }
 
-# All that are started unasked: without modules, with the light ones, with all.
+# All that are started unasked, without modules, with the light ones, with all,
+# when they are up: those of a test's own server, or of the one under test.
 sub all_zygotes
 {
-    my @top = @_;
+    my ($server) = @_;
+    my @port = $server ? (port => $server->{port}) : ();
 
-    return @{ PyExec::Test::wait_for(sub {
-        my @zygotes = zygotes(@top);
+    return PyExec::Test::wait_for(sub {
+        my $health = PyExec::Test::request('GET', '/health', @port)->{json} || {};
 
-        return @zygotes >= 3 && PyExec::Test::run_code('/execute', 'print(1)')
-            ? \@zygotes : undef;
-    }, 30) || [] };
+        return (($health->{pools} || [])->[0]{branches_up} // 0) >= 3;
+    }, 60) ? zygotes($server ? $server->{pid} : ()) : ();
 }
 
 # As many runs at a time as the server takes, of both kinds that need no module
