@@ -93,8 +93,39 @@ def memory_kb(pid):
         return 0
 
 
+def mounts():
+    """Those that a sandbox has, as PyExec::Process::our_mounts: whatever else
+    this machine mounts meanwhile is not ours."""
+    with open('/proc/self/mountinfo') as file:
+        return sum(1 for line in file if ' - tmpfs sandbox ' in line
+                   or re.match(r'/sys(?!/fs/)', line.split()[4]))
+
+
+def shared_memory(owners):
+    """What these users have in /dev/shm."""
+    found = []
+    for entry in os.scandir('/dev/shm'):
+        try:
+            if entry.stat(follow_symlinks=False).st_uid in owners:
+                found.append(entry.name)
+        except OSError:
+            pass  # it is gone
+    return sorted(found)
+
+
+def owner(pid):
+    """The user whose process it is; /proc/PID belongs to root where it is
+    closed."""
+    try:
+        with open('/proc/%d/status' % pid) as file:
+            return int(re.search(r'^Uid:\s*(\d+)', file.read(), re.M)[1])
+    except (OSError, TypeError):
+        return None
+
+
 def census(top):
     counts, fds, kbs = (collections.Counter() for _ in range(3))
+    owners = set()
     for process in below(top) + [read(top)]:
         name = 'httpd' if process.pid == top else kind(process, top)
         counts[name] += 1
@@ -102,12 +133,11 @@ def census(top):
         if count is not None:
             fds[name] += count
         kbs[name] += memory_kb(process.pid)
-    with open('/proc/self/mountinfo') as file:
-        mounts = len(file.readlines())
+        owners.add(owner(process.pid))
     return {'processes': dict(sorted(counts.items())),
             'descriptors': dict(sorted(fds.items())),
-            'memory_kb': dict(sorted(kbs.items())), 'mounts': mounts,
-            'shared_memory': sorted(os.listdir('/dev/shm'))}
+            'memory_kb': dict(sorted(kbs.items())), 'mounts': mounts(),
+            'shared_memory': shared_memory(owners)}
 
 
 async def quiet_census(top, seconds):

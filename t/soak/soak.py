@@ -39,6 +39,8 @@ import processes  # noqa: E402
 # A keeper that dies more often than this is replaced after a pause only.
 KEEPER_LIVES_S = 35
 QUIET_S = 30
+# How long a keeper may take to come up, on however busy a machine.
+UP_S = 120
 TOKENS, PROGRAMS, SCRIPTS, REQUESTS = 6, 4, 3, 1
 
 
@@ -261,10 +263,34 @@ class Soak:
         self.stop = True
         await asyncio.gather(*running)
 
+    def keepers(self):
+        parent = self.options.parent
+        return {p.key for p in processes.below(parent)
+                if processes.kind(p, parent) == 'keeper'}
+
+    async def zygotes_up(self):
+        """How many the keeper has that are up."""
+        connection = load.Connection(self.options.port)
+        try:
+            answer = await connection.ask('GET', '/health')
+            return answer.json()['pools'][0]['branches_up']
+        except (load.Bad, load.Closed, OSError, KeyError, IndexError,
+                asyncio.TimeoutError):
+            return 0
+        finally:
+            connection.close()
+
     async def settle(self):
-        """The same beginning each time: a new keeper, and its zygotes up."""
+        """The same beginning each time: a new keeper, and its zygotes up:
+        without modules, with the light ones, with all."""
+        old = self.keepers()
         os.kill(self.options.parent, signal.SIGUSR1)
-        await asyncio.sleep(2)
+        end = time.monotonic() + UP_S
+        while time.monotonic() < end:
+            now = self.keepers()
+            if len(now) == 1 and not now & old and await self.zygotes_up() >= 3:
+                break
+            await asyncio.sleep(0.1)
         await self.load_for(4, [self.tokens(1000 + i) for i in range(4)])
         return await processes.quiet_census(self.options.parent, QUIET_S)
 
