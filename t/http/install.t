@@ -185,6 +185,14 @@ sub log_end
     return join '', splice @lines, @lines > 30 ? -30 : 0;
 }
 
+# A request's line is written when it is over for httpd, after its answer.
+sub is_logged
+{
+    my ($name, $pattern) = @_;
+
+    return wait_for(sub { (PyExec::Test::slurp("$server->{dir}/$name") // '') =~ $pattern }, 10);
+}
+
 sub installed_well
 {
     my ($pip, $name, $where) = @_;
@@ -270,8 +278,7 @@ sub as_readme_says
        "True\n", 'it lies below the directory');
     like(run_code('/any', "import humanize, os\nos.open(humanize.__file__, os.O_WRONLY)", @port)->{error},
          qr/PermissionError|OSError|Read-only/, 'which scripts cannot write');
-    like(PyExec::Test::slurp("$server->{dir}/egress_log"), qr{"GET http://localhost:$files/simple/humanize/},
-         'the proxy has logged it');
+    ok(is_logged('egress_log', qr{"GET http://localhost:$files/simple/humanize/}), 'the proxy has logged it');
     installed_well('-u humanize', 'uninstalled');
     is(listed(), '', '... and gone');
     like(says('import humanize'), qr/No module named 'humanize'/, '... for scripts, too');
@@ -325,8 +332,7 @@ sub failures
     fails('-i other', qr/Wheel-Version/);
     fails('-i demo==1.0.x.y', qr/ERROR: /);
     fails('-i demo', qr/No matching distribution/, '/denied', 'an index that the proxy refuses');
-    like(PyExec::Test::slurp("$server->{dir}/closed_log"), qr{"GET http://localhost:$files/simple/demo/ .*" 403 },
-         '... as its log tells');
+    ok(is_logged('closed_log', qr{"GET http://localhost:$files/simple/demo/ .*" 403 }), '... as its log tells');
     is(says("import demo\nprint(demo.VERSION)"), '1.0', 'after all that the old one works');
     return;
 }
