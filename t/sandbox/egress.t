@@ -359,18 +359,23 @@ sub quiet
     my ($pool) = @_;
     my ($last, $since) = (run_it($pool, 'print(1)') && descriptors(), time);
 
-    return wait_for(sub {
+    wait_for(sub {
         my $now = descriptors();
 
         $since = time if $now != $last;
         $last = $now;
-        return time - $since >= 1 ? $now : undef;
+        return time - $since >= 1;
     }, 30);
+    return $last;
 }
 run_it($_, 'print(1)') for @pools;
-my $before = quiet('plenty');
+my $before = as_root() && quiet('plenty');
 run_it($_, 'for _ in range(50): attempt(lambda: rest(call("give 100")))') for @pools;
-is(quiet('plenty'), $before, 'the keeper holds as many descriptors as before');
+SKIP: {
+    # They are closed to their own user.
+    skip 'only root may count the descriptors of the keeper', 1 unless as_root();
+    is(quiet('plenty'), $before, 'the keeper holds as many descriptors as before');
+}
 my $told = metrics($server->{port});
 cmp_ok($told->{ series('pyexec_network_connections_total', pool => 'plenty') }, '>', 50,
        'the metrics tell connections');
