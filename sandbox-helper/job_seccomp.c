@@ -161,6 +161,7 @@ static int put_range(struct sock_filter *found, size_t count)
     if (rv != 0 || at == 0) {
         return -ENOEXEC;
     }
+    free(program);
     program = malloc((count + RANGE_LENGTH) * sizeof(*program));
     if (program == NULL) {
         return -ENOMEM;

@@ -8,8 +8,8 @@
 
 #include "jail_trees.h"
 
-/* In the zygote, before any job: compiles the table with libseccomp. Returns
- * 0 or a negative errno. */
+/* In the zygote, before any job: compiles the table with libseccomp, in place of
+ * what was compiled before. Returns 0 or a negative errno. */
 int job_seccomp_compile(const struct jail *jail);
 
 /* In the job: attaches the compiled filter to the calling thread (the only
