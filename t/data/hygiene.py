@@ -44,6 +44,11 @@ def address(function):
     return ctypes.cast(function, ctypes.c_void_p).value
 
 
+def lower_memory():
+    now = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    resource.setrlimit(resource.RLIMIT_DATA, (now - 4096, now - 4096))
+
+
 def patch_libc():
     place = address(libc.ffsll)
     if libc.mprotect(place & ~4095, 8192, 7) != 0:
@@ -73,7 +78,7 @@ CPU timer | signal.getitimer(signal.ITIMER_PROF)[0] > 0 | signal.setitimer(signa
 wakeup descriptor | signal.set_wakeup_fd(-1) | os.set_blocking(os.dup2(1, 41), False), signal.set_wakeup_fd(41)
 name of the process | process_name() | libc.prctl(15, b'left', 0, 0, 0)
 limit of descriptors | resource.getrlimit(resource.RLIMIT_NOFILE) | resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))
-limit of memory | resource.getrlimit(resource.RLIMIT_DATA) | resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
+limit of memory | resource.getrlimit(resource.RLIMIT_DATA) | lower_memory()
 descriptors | descriptors() | os.dup2(1, 40)
 mode of stdin | os.get_blocking(0) | os.set_blocking(0, False)
 mode of stdout | os.get_blocking(1) | os.set_blocking(1, False)

@@ -63,7 +63,7 @@ lay_out('mods-enabled/0base.load' => qq(Include "@{[ var('httpd_conf') ]}"\n),
         . "DocumentRoot \"$root/www\"\n</VirtualHost>\n",
     'sites-enabled/one.conf' => "<VirtualHost *:80>\nServerName one.example\n$place</VirtualHost>\n",
     'sites-enabled/sites.conf' => join "\n", @sites);
-my $said = `@{[ var('httpd') ]} -d $root -f apache2.conf -t 2>&1`;
+my $said = said_by_test();
 like($said, qr/^Syntax OK/m, 'httpd -t is content') or diag($said);
 start();
 END { local $?; stop() }
@@ -115,6 +115,18 @@ sub lay_out
     return;
 }
 
+sub said_by_test
+{
+    my $child = open my $pipe, '-|';
+
+    defined $child or die "fork: $!";
+    if (!$child) {
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(127);
+        exec_httpd([], '-d', "$root", '-f', 'apache2.conf', '-t');
+    }
+    return join '', <$pipe>;
+}
+
 sub start
 {
     my $up;
@@ -122,8 +134,7 @@ sub start
     $pid = fork // die "fork: $!";
     if (!$pid) {
         POSIX::setsid();
-        @ENV{qw(LD_PRELOAD ASAN_OPTIONS)} = ($ENV{PYEXEC_SAN_PRELOAD}, 'detect_leaks=0') if $ENV{PYEXEC_SAN_PRELOAD};
-        exec var('httpd'), '-d', "$root", '-f', 'apache2.conf', '-D', 'FOREGROUND' or POSIX::_exit(127);
+        exec_httpd([], '-d', "$root", '-f', 'apache2.conf', '-D', 'FOREGROUND');
     }
     $up = wait_for(sub { request('GET', '/', port => $port)->{status} != 599 }, 30);
     diag(PyExec::Test::slurp("$root/log/error.log") // 'no log') unless $up;

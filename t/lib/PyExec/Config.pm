@@ -45,13 +45,8 @@ END
     my $pid = open my $pipe, '-|';
     die "fork: $!" unless defined $pid;
     if (!$pid) {
-        if ($ENV{PYEXEC_SAN_PRELOAD}) {
-            $ENV{LD_PRELOAD} = $ENV{PYEXEC_SAN_PRELOAD};
-            $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
-        }
         open STDERR, '>&', \*STDOUT or POSIX::_exit(127);
-        exec var('httpd'), '-t', '-f', "$dir/httpd.conf", @define
-            or POSIX::_exit(127);
+        exec_httpd([], '-t', '-f', "$dir/httpd.conf", @define);
     }
     {
         local $/ = undef;

@@ -23,7 +23,7 @@ use Time::HiRes qw(sleep time);
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
     json_text json_value matches wait_for seconds usual var data_lines
     own_server run_own end_own error_log as_root once_only sanitized mpm mpm_workers
-    httpd_module helper_dir);
+    httpd_module exec_httpd helper_dir);
 push @EXPORT, grep { !/^(?:slurp|cpu_ticks)$/ } @PyExec::Process::EXPORT;
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum;
@@ -440,13 +440,21 @@ sub start_httpd
 
     die "fork: $!" unless defined $pid;
     return $pid if $pid;
+    POSIX::setsid();
+    exec_httpd(\@limited, '-D', 'FOREGROUND', '-f', $conf);
+}
+
+# Instead of this process, and never returns; @$before is what httpd is started by.
+sub exec_httpd
+{
+    my ($before, @arguments) = @_;
+
+    # The module of a build with sanitizers needs their library in whoever loads it.
     if ($ENV{PYEXEC_SAN_PRELOAD}) {
         $ENV{LD_PRELOAD} = $ENV{PYEXEC_SAN_PRELOAD};
         $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
     }
-    POSIX::setsid();
-    exec @limited, var('httpd'), '-D', 'FOREGROUND', '-f', $conf
-        or POSIX::_exit(127);
+    exec @$before, var('httpd'), @arguments or POSIX::_exit(127);
 }
 
 sub stop_own
