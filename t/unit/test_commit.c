@@ -359,7 +359,7 @@ static int try_full_disk(void)
     int fd;
 
     if (!enter_namespaces()
-        || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
+        || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0
         || mount("full", at("env"), "tmpfs", 0, "size=64k") != 0) {
         return 2;
     }

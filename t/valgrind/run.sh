@@ -40,10 +40,15 @@ for program in "$@"; do
     *" $program "*) continue ;;
     esac
     log=$logs/$(basename "$program")
+    status=0
     # shellcheck disable=SC2086
-    if CMOCKA_MESSAGE_OUTPUT=TAP ./libtool --mode=execute $memcheck \
-            --error-exitcode=99 --log-file="$log" "$program" \
-            >"$log.out" 2>&1 && [ -s "$log" ]; then
+    CMOCKA_MESSAGE_OUTPUT=TAP ./libtool --mode=execute $memcheck \
+        --error-exitcode=99 --log-file="$log" "$program" \
+        >"$log.out" 2>&1 || status=$?
+    if [ "$status" = 77 ]; then
+        # Without what valgrind cannot do (setdomainname(2)), with its reason.
+        verdict "$program $(sed -n 's/^1\.\.0 //p' "$log.out")" ok
+    elif [ "$status" = 0 ] && [ -s "$log" ]; then
         verdict "$program" ok
     else
         verdict "$program" 'not ok'
