@@ -10,6 +10,8 @@ use PyExec::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+once_only();
+
 my $top = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 my $log = "$top/asked";
 my $ok = "print('fetched')\n";
