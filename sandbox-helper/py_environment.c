@@ -21,15 +21,15 @@ static const char source[] = {
 };
 
 static PyObject *found;  /* list of str; NULL: there is no environment */
-static char *names;      /* the same, one a line */
+static PyObject *kept;   /* list of str: of these nothing is ever imported */
+static char *names;      /* the first of the two, one a line */
 
-/* The list `found` of what the source leaves behind; NULL with an exception. */
-static PyObject *look(const char *directory)
+/* What the source leaves behind; -1 with an exception. */
+static int look(const char *directory)
 {
     PyObject *globals = PyDict_New();
     PyObject *where = PyUnicode_DecodeFSDefault(directory);
     PyObject *result = NULL;
-    PyObject *list = NULL;
 
     if (globals != NULL && where != NULL
         && PyDict_SetItemString(globals, "__builtins__",
@@ -38,12 +38,16 @@ static PyObject *look(const char *directory)
         result = PyRun_String(source, Py_file_input, globals, globals);
     }
     if (result != NULL) {
-        list = Py_XNewRef(PyDict_GetItemString(globals, "found"));
+        found = Py_XNewRef(PyDict_GetItemString(globals, "found"));
+        kept = Py_XNewRef(PyDict_GetItemString(globals, "kept"));
     }
     Py_XDECREF(result);
     Py_XDECREF(where);
     Py_XDECREF(globals);
-    return list;
+    return found != NULL && PyList_Check(found) && kept != NULL
+                   && PyList_Check(kept)
+               ? 0
+               : -1;
 }
 
 /* Off sys.path again. */
@@ -72,13 +76,13 @@ static int join_names(void)
 
 /* An entry that is None makes an import fail. What has a name already is
  * Python's own. */
-static int shut_names(void)
+static int shut_names(PyObject *list)
 {
     PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
     int rv = 0;
 
-    for (Py_ssize_t i = 0; rv == 0 && i < PyList_GET_SIZE(found); i++) {
-        PyObject *name = PyList_GET_ITEM(found, i);
+    for (Py_ssize_t i = 0; rv == 0 && i < PyList_GET_SIZE(list); i++) {
+        PyObject *name = PyList_GET_ITEM(list, i);
 
         if (PyDict_Contains(modules, name) == 0) {
             rv = PyDict_SetItem(modules, name, Py_None);
@@ -92,14 +96,13 @@ int py_environment_shut(const char *directory)
     if (directory == NULL) {
         return 0;
     }
-    if (py_site_add(directory) != 0) {
+    if (py_site_add(directory) != 0 || look(directory) != 0) {
         return -1;
     }
-    found = look(directory);
-    if (found == NULL || !PyList_Check(found)) {
-        return -1;
-    }
-    return withdraw(directory) != 0 || join_names() != 0 ? -1 : shut_names();
+    return withdraw(directory) != 0 || join_names() != 0
+                   || shut_names(kept) != 0
+               ? -1
+               : shut_names(found);
 }
 
 int py_environment_open(const char *directory)

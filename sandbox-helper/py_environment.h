@@ -15,8 +15,9 @@
 int py_environment_shut(const char *directory);
 
 /* In the zygote, once all is preloaded: puts the directory on sys.path, where
- * scripts find it, behind the administrator's own. 0, or -1 with an exception
- * set. */
+ * scripts find it, behind the administrator's own. What the standard library
+ * would take from there by itself stays shut, or a package would run in scripts
+ * that never asked for it. 0, or -1 with an exception set. */
 int py_environment_open(const char *directory);
 
 /* Around a preload: a module that failed for want of what is shut may have got

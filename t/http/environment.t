@@ -4,6 +4,8 @@
 # read is read at every level of isolation, and no run is refused meanwhile.
 use strict;
 use warnings FATAL => 'all';
+use File::Basename ();
+use File::Path ();
 use POSIX ();
 use PyExec::Metrics;
 use PyExec::Test;
@@ -14,7 +16,7 @@ my ($uid) = (stat "$dir")[4];
 my $preload = 'asyncio ctypes decimal email.message pydoc sqlite3 ssl unittest.mock urllib.request xml.dom.minidom';
 my $last = 0;
 
-install('first');
+install();
 
 my $server = own_server(join '', map { <<"END" } qw(full restricted));
 <PyExecPool $_>
@@ -43,18 +45,24 @@ for my $level (qw(full restricted)) {
     is(has("/$level"), $last, "$level: found");
     beside_a_run($level);
 }
+pythons_own_names();
 done_testing();
 
-# Of a module of one line, with all rights of who would: in one step.
+# Of a module of one line and other files, with all rights of who would: in one
+# step.
 sub install
 {
-    my ($value) = @_;
-    my $name = sprintf '%06d', ++$last;
+    my %files = ('mine.py' => sprintf("NUMBER = %d\n", ++$last), @_);
+    my $name = sprintf '%06d', $last;
 
-    mkdir "$dir/$name" or die "mkdir: $!";
-    open my $out, '>', "$dir/$name/mine.py" or die;
-    print $out "NUMBER = $last\n";
-    close $out or die;
+    for my $file (sort keys %files) {
+        my $path = "$dir/$name/$file";
+
+        File::Path::make_path(File::Basename::dirname($path));
+        open my $out, '>', $path or die "$path: $!";
+        print $out $files{$file};
+        close $out or die;
+    }
     chown $uid, -1, "$dir/$name" or die;
     symlink $name, "$dir/next" or die;
     rename "$dir/next", "$dir/current" or die;
@@ -92,5 +100,25 @@ sub beside_a_run
     }
     is(do { local $/ = undef; <$run> }, "begun\n$had\n", '... a run that goes on keeps what it had');
     close $run;
+    return;
+}
+
+# The standard library looks for modules that are nowhere on this system. A
+# package that has one would run in scripts that never asked for it. More
+# names than are looked at do not hide it.
+sub pythons_own_names
+{
+    my $ran = "import sys\nsys.taken = getattr(sys, 'taken', []) + [__name__]\n";
+    my $script = "import copy, getpass, mimetypes, ntpath, pathlib, pickle, shutil, sys, urllib.request\n"
+        . "import org.mine\nprint(getattr(sys, 'taken', []))\nimport _winapi";
+
+    install((map { ("$_.py" => $ran) } qw(_scproxy _winapi msvcrt nt time winreg org/python/core)),
+            'org/mine.py' => '', (map { ("A$_.py" => '') } 1 .. 10_000));
+    for my $pool (qw(full restricted)) {
+        my $answer = run_code("/$pool", $script, @port);
+
+        is($answer->{output}, "[]\n", "$pool: nothing that Python itself would find there is run") or diag(json_text($answer));
+        like($answer->{error}, qr/^(?:ModuleNotFound|Import)Error: .*_winapi/m, '... or can be imported');
+    }
     return;
 }
