@@ -19,13 +19,15 @@
 APLOG_USE_MODULE(pyexec);
 
 /* Of what a pool's runs load from its environment, whatever that is called
- * below the directory. A package whose files cannot be read is left out. */
+ * below the directory. A package whose files cannot be read is left out.
+ * Nothing is imported from what is listed: it would tell what it likes. */
 static const char script[] =
-    "import importlib.metadata\n"
     "import sys\n"
     "\n"
     "def main(top):\n"
     "    paths = [p for p in sys.path if p == top or p.startswith(top + '/')]\n"
+    "    sys.path[:] = [p for p in sys.path if p not in paths]\n"
+    "    import importlib.metadata\n"
     "    found = {}\n"
     "    for package in importlib.metadata.distributions(path=paths):\n"
     "        try:\n"

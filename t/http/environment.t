@@ -34,6 +34,11 @@ my $server = own_server(join '', map { <<"END" } qw(full restricted));
     PyExecTimeout 60s
     PyExecImports *
 </Location>
+<Location "/$_-packages">
+    SetHandler pyexec-packages
+    PyExecEngine On
+    PyExecPool $_
+</Location>
 END
 END {
     local $?;
@@ -104,21 +109,26 @@ sub beside_a_run
 }
 
 # The standard library looks for modules that are nowhere on this system. A
-# package that has one would run in scripts that never asked for it. More
-# names than are looked at do not hide it.
+# package that has one would run in scripts that never asked for it, and tell
+# for us what is installed. More names than are looked at do not hide it.
 sub pythons_own_names
 {
-    my $ran = "import sys\nsys.taken = getattr(sys, 'taken', []) + [__name__]\n";
+    my $ran = "import sys\nsys.taken = getattr(sys, 'taken', []) + [__name__]\n"
+        . "if 'importlib.metadata' in sys.modules: raise SystemExit('nothing is installed')\n";
     my $script = "import copy, getpass, mimetypes, ntpath, pathlib, pickle, shutil, sys, urllib.request\n"
         . "import org.mine\nprint(getattr(sys, 'taken', []))\nimport _winapi";
 
     install((map { ("$_.py" => $ran) } qw(_scproxy _winapi msvcrt nt time winreg org/python/core)),
-            'org/mine.py' => '', (map { ("A$_.py" => '') } 1 .. 10_000));
+            'org/mine.py' => '', (map { ("A$_.py" => '') } 1 .. 10_000),
+            'mine-1.0.dist-info/METADATA' => "Name: mine\nVersion: 1.0\n");
     for my $pool (qw(full restricted)) {
         my $answer = run_code("/$pool", $script, @port);
+        my $listed = request('GET', "/$pool-packages", @port);
 
         is($answer->{output}, "[]\n", "$pool: nothing that Python itself would find there is run") or diag(json_text($answer));
         like($answer->{error}, qr/^(?:ModuleNotFound|Import)Error: .*_winapi/m, '... or can be imported');
+        is_deeply($listed->{json}, { packages => [{ name => 'mine', version => '1.0' }] }, '... by what lists packages, either')
+            or diag($listed->{body});
     }
     return;
 }
