@@ -85,16 +85,17 @@ def normal(name):
 
 
 def look(packages):
-    """What is there: names as they are compared, with versions."""
+    """What is there: names as they are compared, with versions. One that
+    brings the metadata of another makes two of a name."""
     import importlib.metadata
-    there = {}
+    there = []
     for found in importlib.metadata.distributions(path=[packages]):
         try:
             name, version = found.metadata["Name"], found.version
         except Exception:
             continue
-        there[normal(name or "")] = version
-    return there
+        there.append((normal(name or ""), str(version)))
+    return sorted(there)
 
 
 def is_readable(metadata):
@@ -130,8 +131,9 @@ def mend(packages):
 
 def check_there(names, there):
     """pip takes what is not there for a warning."""
+    found = {name for name, _ in there}
     for name in names:
-        if normal(name) not in there:
+        if normal(name) not in found:
             fail(f"{name} is not installed in this environment")
 
 

@@ -129,6 +129,11 @@ wheel('tells', '1.0', {'_manylinux.py': 'raise SystemExit(9)\n'})
 wheel('unread', '1.0', {
     'unread.py': 'x = 1\n',
     'unread-1.0.data/purelib/else-1.0.dist-info/METADATA': b'Name: \xff\n'})
+# Says that it has brought a version of another one.
+wheel('claims', '1.0', {
+    'claims.py': 'x = 1\n',
+    'claims-1.0.data/purelib/demo-9.0.dist-info/METADATA':
+        'Metadata-Version: 2.1\nName: demo\nVersion: 9.0\n'})
 # More than is taken of the pool that has 1 MiB, and no zip makes it smaller; one
 # that a zip makes small, and unpacked is not.
 wheel('large', '1.0', {'large.py': 'x = 1\n', 'large.bin': os.urandom(3 << 20)})

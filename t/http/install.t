@@ -354,6 +354,9 @@ sub hostile
     is(listed(), 'demo 1.0', '... and is gone from the list');
     installed_well($_) # each is what pip comes across whatever it is to do
         for map { ("-i $_", '-i pkga', '-u pkga ' . s/=.*//r) } qw(pip==99.0 tells unread);
+    installed_well($_) for '-i claims', '-u demo';
+    like(says('import demo'), qr/No module named 'demo'/, 'what another one has claimed to be is gone');
+    installed_well($_) for '-u claims', '-i demo==1.0';
     return;
 }
 
