@@ -144,20 +144,30 @@ static void add_to_tail(tail_t *tail, const char *bytes, apr_size_t size)
 }
 
 /* The lines that pip marks as its reasons, each with what is indented below
- * it, as hashes that do not match are. */
+ * it, as hashes that do not match are. A failure of its own it tells with a
+ * traceback: of that the exception, which is the first line that is not
+ * indented. */
 static void select_reasons(tail_t *tail, pyexec_text_t errors)
 {
     int is_reason = 0;
+    int in_traceback = 0;
 
     while (errors.size > 0) {
         apr_size_t size = line_size(errors.bytes, errors.size);
+        int is_below = errors.bytes[0] == ' ' || errors.bytes[0] == '\n';
 
         is_reason = begins_with(errors.bytes, size, "ERROR:")
                     || begins_with(errors.bytes, size, "error:")
-                    || (is_reason && (errors.bytes[0] == ' '
-                                      || errors.bytes[0] == '\n'));
+                    || (is_below ? is_reason : in_traceback);
         if (is_reason) {
             add_to_tail(tail, errors.bytes, size);
+        }
+        if (begins_with(errors.bytes, size, "Traceback (most recent")) {
+            in_traceback = 1;
+            is_reason = 0;
+        }
+        else if (!is_below) {
+            in_traceback = 0;
         }
         errors.bytes += size;
         errors.size -= size;

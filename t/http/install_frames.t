@@ -375,6 +375,7 @@ sub what_is_answered
 {
     my $e = "\xe2\x82\xac"; # a character of three bytes
     my $notice = "[notice] A new release of pip is available\n";
+    my $traceback = "Traceback (most recent call last):\n  File \"x\", line 1, in y\n    z\n";
     my @cases = (
         ['done', [u32(20, 2), wire_field(27, "WARNING: x\n")],
          qr/^Library Installation Successfully$/, 'result'],
@@ -397,6 +398,11 @@ sub what_is_answered
         ['the time limit', [u32(20, 4), wire_field(27, "ERROR: x\n")],
          qr/^Execution timed out after 70 seconds$/],
         ['the memory limit', [u32(20, 6)], qr/memory limit of 712 MiB/],
+        ['a failure of pip', [u32(20, 3), u32(22, 2), wire_field(27, "ERROR: Exception:\n${traceback}KeyError: 1\n\n"
+            . "During handling of that, another one occurred:\n\n${traceback}OSError: 2\n$notice")],
+         qr/^ERROR: Exception:\nKeyError: 1\n\nOSError: 2$/],
+        ['a failure of ours', [u32(20, 3), u32(22, 1), wire_field(27, "${traceback}OSError: no space\n")],
+         qr/^OSError: no space$/],
         ['a long reason', [u32(20, 3), wire_field(27, "ERROR: $e" . $e x 1000)],
          qr/^\.\.\. \x{20ac}{666}$/],
         ['many reasons', [u32(20, 3), wire_field(27, "ERROR: 12345\n" x 5000)],
