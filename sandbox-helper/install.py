@@ -24,6 +24,13 @@ REQUIREMENT = re.compile(
     NAME.pattern + r"(?:\[[A-Za-z0-9._,-]*\])?"
     r"(?:(?:~=|===?|!=|<=?|>=?)[A-Za-z0-9._*+!-]+"
     r"(?:,(?:~=|===?|!=|<=?|>=?)[A-Za-z0-9._*+!-]+)*)?")
+# What pip knows as a version (PEP 440); newer ones give up at anything else.
+VERSION = re.compile(
+    r"v?(?:[0-9]+!)?[0-9]+(?:\.[0-9]+)*"
+    r"(?:[-_.]?(?:alpha|beta|preview|pre|rc|a|b|c)[-_.]?[0-9]*)?"
+    r"(?:-[0-9]+|[-_.]?(?:post|rev|r)[-_.]?[0-9]*)?"
+    r"(?:[-_.]?dev[-_.]?[0-9]*)?"
+    r"(?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?", re.ASCII | re.IGNORECASE)
 
 # What job_main.h knows as JOB_EXIT_UNCHANGED.
 UNCHANGED = 120
@@ -98,8 +105,23 @@ def look(packages):
     return sorted(there)
 
 
-def is_readable(metadata):
-    """Whether all that pip may read of it is text."""
+def says_what_it_is(one):
+    return (NAME.fullmatch(one.metadata["Name"]) is not None
+            and VERSION.fullmatch(one.version.strip()) is not None)
+
+
+def can_be_uninstalled(one, metadata):
+    """What is listed includes the list, or pip would have nothing to do."""
+    import csv
+    if not metadata.name.lower().endswith(".dist-info"):
+        return one.read_text("installed-files.txt") is not None
+    rows = list(csv.reader(one.read_text("RECORD").splitlines()))
+    return all(rows) and metadata.name + "/METADATA" in [row[0]
+                                                         for row in rows]
+
+
+def is_sound(metadata):
+    """Whether pip can make something of it; all that it may read is text."""
     import importlib.metadata
     try:
         one = importlib.metadata.Distribution.at(metadata)
@@ -107,19 +129,20 @@ def is_readable(metadata):
                      "entry_points.txt", "top_level.txt", "direct_url.json",
                      "installed-files.txt", "INSTALLER", "WHEEL"):
             one.read_text(name)
+        return says_what_it_is(one) and can_be_uninstalled(one, metadata)
     except Exception:
         return False
-    return True
 
 
 def mend(packages):
     """pip reads the metadata of all that is there, and gives up at what it
-    cannot read, whatever it was asked for. A package can bring that, also by
-    the name of another: it is taken out, and the others can be changed."""
+    cannot read, whatever it was asked for, or does not uninstall. A package can
+    bring that, also by the name of another: it is taken out, and the others can
+    be changed."""
     for entry in list(os.scandir(packages)):
         name = entry.name.lower()
         if name.endswith((".dist-info", ".egg-info")):
-            if is_readable(pathlib.Path(entry.path)):
+            if is_sound(pathlib.Path(entry.path)):
                 continue
         elif not name.endswith((".egg", ".egg-link")):  # no wheel has these
             continue

@@ -129,9 +129,21 @@ wheel('tells', '1.0', {'_manylinux.py': 'raise SystemExit(9)\n'})
 wheel('unread', '1.0', {
     'unread.py': 'x = 1\n',
     'unread-1.0.data/purelib/else-1.0.dist-info/METADATA': b'Name: \xff\n'})
-# Says that it has brought a version of another one.
+# Say that they have brought a version of another one, by which pip could not
+# uninstall it.
+wheel('blocks', '1.0', {
+    'blocks.py': 'x = 1\n',
+    'blocks-1.0.data/purelib/pkga-7.dist-info/METADATA':
+        'Metadata-Version: 2.1\nName: pkga\nVersion: 7\n'})
+wheel('empties', '1.0', {
+    'empties.py': 'x = 1\n',
+    'empties-1.0.data/purelib/pkga-7.dist-info/METADATA':
+        'Metadata-Version: 2.1\nName: pkga\nVersion: 7\n',
+    'empties-1.0.data/purelib/pkga-7.dist-info/RECORD': 'nothing,,\n'})
 wheel('claims', '1.0', {
     'claims.py': 'x = 1\n',
+    'claims-1.0.data/purelib/demo-9.0.dist-info/RECORD':
+        'demo-9.0.dist-info/METADATA,,\n',
     'claims-1.0.data/purelib/demo-9.0.dist-info/METADATA':
         'Metadata-Version: 2.1\nName: demo\nVersion: 9.0\n'})
 # More than is taken of the pool that has 1 MiB, and no zip makes it smaller; one

@@ -352,10 +352,16 @@ sub hostile
     is(says("import glob\nprint(glob.glob('$env{main}/**/*.pth', recursive=True))"), '[]', '... nor the .pth');
     installed_well('-u hooks');
     is(listed(), 'demo 1.0', '... and is gone from the list');
-    installed_well($_) # each is what pip comes across whatever it is to do
-        for map { ("-i $_", '-i pkga', '-u pkga ' . s/=.*//r) } qw(pip==99.0 tells unread);
-    installed_well($_) for '-i claims', '-u demo';
-    like(says('import demo'), qr/No module named 'demo'/, 'what another one has claimed to be is gone');
+    # Each is, or brings, what pip comes across whatever it is to do.
+    for my $package (qw(pip==99.0 tells unread blocks empties)) {
+        installed_well($_) for "-i $package", '-i pkga';
+        is(says("import pkga\nprint(pkga.VERSION)"), '1.0', '... which is there');
+        installed_well('-u pkga ' . $package =~ s/=.*//r);
+    }
+    # What another one claims to be takes a second time.
+    installed_well($_) for '-i claims', '-u demo', '-u demo';
+    like(says('import demo'), qr/No module named 'demo'/, '... and is gone');
+    is(listed(), 'claims 1.0', '... from the list, too');
     installed_well($_) for '-u claims', '-i demo==1.0';
     return;
 }
