@@ -18,7 +18,7 @@ PORT, DIRECTORY = sys.argv[2:4]
 
 # What each backend begins with, and how it makes a wheel.
 COMMON = f'''
-import ctypes, errno, os, socket, subprocess, sys, time, zipfile
+import ctypes, errno, os, signal, socket, subprocess, sys, time, zipfile
 PORT, DIRECTORY = {PORT}, {DIRECTORY!r}
 HERE = os.environ['TMPDIR'] if 'TMPDIR' in os.environ else os.environ['HOME']
 PACKAGES = os.path.dirname(HERE) + '/environment/packages'
@@ -174,6 +174,28 @@ def attack():
     import shutil
     shutil.rmtree(PACKAGES)
     write(PACKAGES)
+''',
+    # So that pip warns of nearly all that it may print before this goes on, and
+    # of more than the rest once all is installed: at its very end.
+    'floods': '''
+EXTRA = 'x' * 5000
+
+def prepare_metadata_for_build_wheel(directory, config_settings=None):
+    info = directory + '/floods-1.0.dist-info'
+    os.mkdir(info)
+    write(info + '/METADATA', ('Metadata-Version: 2.1\\nName: floods\\n'
+          'Version: 1.0\\nRequires-Dist: honest[' + ','.join(
+          EXTRA + str(number) for number in range(203)) + ']\\n').encode())
+    return os.path.basename(info)
+
+def attack():
+    info = PACKAGES + '/torn-1.0.dist-info'
+    os.mkdir(info)
+    write(info + '/METADATA', ('Metadata-Version: 2.1\\nName: torn\\n'
+          'Version: 1.0\\nRequires-Dist: floods\\n' + ''.join(f'Requires-Dist: {EXTRA}{number}\\n'
+          for number in range(9))).encode())
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return 'flooded'
 ''',
 }
 

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+# How an installation ends: the answer and the log agree with what was made of
+# the environment, whatever a build does. Processes are stopped for what else would
+# be a matter of luck.
+use strict;
+use warnings FATAL => 'all';
+use File::Temp ();
+use PyExec::Egress;
+use PyExec::Test;
+use Test::More;
+
+my $source = var('locations') =~ s{/conf/locations\.conf$}{}r;
+my $www = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
+my $env = helper_dir();
+my ($files, $out, $tls) = map { PyExec::Test::free_port() } 1 .. 3;
+chmod 0755, $www or die;
+system('/usr/bin/python3', "$source/t/data/inside.py", "$www", $files, "$env") == 0
+    or die 'no index';
+system('chmod', '-R', 'a+rX', "$www") == 0 or die;
+
+my $server = own_server(egress_modules() . <<"END" . egress_proxy(port => $out, tls => $tls, files => $files, addresses => '127.0.0.1', log => 'egress_log'));
+PyExecPreload none
+<PyExecPool built>
+    PyExecEnvironment "$env"
+    PyExecInstall On
+    PyExecInstallSource On
+    PyExecInstallIndex http://localhost:$files/simple/
+    PyExecInstallSize 8M
+    PyExecInstallTimeout 60s
+    PyExecNetwork proxy=127.0.0.1:$out
+</PyExecPool>
+<Location "/install">
+    SetHandler pyexec
+    PyExecEngine On
+    PyExecDialect run
+    PyExecPool built
+    PyExecImports *
+</Location>
+Listen 127.0.0.1:$files
+<VirtualHost 127.0.0.1:$files>
+    ServerName localhost:$files
+    DocumentRoot "$www"
+    DirectoryIndex index.html
+    <IfModule !dir_module>
+        LoadModule dir_module "@{[ httpd_module('dir') ]}"
+    </IfModule>
+    <Directory "$www">
+        Require all granted
+    </Directory>
+    <Files index.html>
+        ForceType text/html
+    </Files>
+</VirtualHost>
+END
+my @stopped; # processes that must go on
+END {
+    local $?;
+    kill 'CONT', @stopped;
+    $server->{stop}->() if $server;
+}
+my @port = (port => $server->{port});
+
+is(answer_of(begin('honest')), 'Library Installation Successfully', 'one that ends as usual');
+flooded();
+unlike(error_log($server), qr/:error\]| error: /, 'nobody has complained of an error');
+done_testing();
+
+# ---- helpers ----
+
+sub current { return readlink "$env/current" }
+
+sub begin
+{
+    my ($name) = @_;
+    my $body = json_text({ script => '', pip => "-i $name" });
+    my $socket = raw_open(@port);
+
+    print $socket "POST /install HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        . "Connection: close\r\nContent-Length: " . length($body) . "\r\n\r\n$body";
+    return $socket;
+}
+
+sub answer_of
+{
+    my ($socket) = @_;
+    my $answer = raw_answer($socket, 60) or return 'none';
+
+    return $answer->{json}{result} // json_text($answer->{json} // $answer->{body});
+}
+
+sub has_imported
+{
+    my ($name) = @_;
+
+    return post_json('/install', { script => "import $name\nprint($name.FOUND)" }, @port)->{json}{result};
+}
+
+# The build that waits for somebody.
+sub stopped_build
+{
+    return wait_for(sub {
+        my ($found) = grep { $_->{State} =~ /^T/ } descendants($server->{pid});
+
+        return $found && $found->{Pid};
+    }, 30);
+}
+
+sub halt { push @stopped, @_; return kill 'STOP', @_ }
+sub go_on { return kill 'CONT', @_ }
+
+# ---- cases ----
+
+# The keeper reads what pip has printed when that is over, and more than may be
+# printed: too late to keep anything from being taken over.
+sub flooded
+{
+    my $before = current();
+    my $asked = begin('floods');
+    my $build = stopped_build();
+    my $keeper = keeper($server->{pid});
+
+    ok($build, 'floods: it waits') or return;
+    halt($keeper);
+    go_on($build);
+    ok(wait_for(sub { current() ne $before }, 30), '... is taken over while the keeper is busy');
+    go_on($keeper);
+    is(answer_of($asked), 'Library Installation Successfully', '... and that is the answer');
+    is(has_imported('floods'), 'flooded', '... which is true');
+    return;
+}
