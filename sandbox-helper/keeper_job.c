@@ -79,17 +79,22 @@ void keeper_job_kill(struct keeper_job *job, enum keeper_job_verdict verdict)
     }
     if (!job->killed) {
         kill_process(job);
-        keeper_job_set_deadline(job, job->init != 0 ? KILL_TREE_TIMEOUT_MS
-                                                    : KILL_TIMEOUT_MS);
+        if (!job->committing) {
+            keeper_job_set_deadline(job, job->init != 0 ? KILL_TREE_TIMEOUT_MS
+                                                        : KILL_TIMEOUT_MS);
+        }
     }
 }
 
-/* Of who installs: the time was for what has ended by now. */
+/* Of who installs: the time was for what has ended by now, by itself or killed.
+ * What its zygote does with it then is no run any more, and is not ended by a
+ * client that leaves or by what the run may have printed last. */
 static bool is_committing(const struct keeper_job *job)
 {
     struct pollfd end = { .fd = job->pidfd, .events = POLLIN };
 
-    return job->branch->pool->conf->install_bytes > 0
+    return job->state == JOB_RUNNING
+           && job->branch->pool->conf->install_bytes > 0
            && poll(&end, 1, 0) == 1;
 }
 
@@ -105,16 +110,16 @@ static void on_deadline(evutil_socket_t fd, short what, void *argument)
 
         (void)evtimer_add(&job->deadline, &rest);
     }
-    else if (job->killed) {
-        keeper_zygote_fail(job->zygote, "a killed job does not end");
-    }
     else if (job->committing) {
         keeper_zygote_fail(job->zygote, "it does not get done with taking over"
                                         " what was installed");
     }
-    else if (job->state == JOB_RUNNING && is_committing(job)) {
+    else if (is_committing(job)) {
         job->committing = true;
         keeper_job_set_deadline(job, PXW_COMMIT_MS);
+    }
+    else if (job->killed) {
+        keeper_zygote_fail(job->zygote, "a killed job does not end");
     }
     else if (job->state == JOB_RUNNING) {
         keeper_job_kill(job, JOB_PAST_DEADLINE);

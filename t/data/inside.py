@@ -175,6 +175,12 @@ def attack():
     shutil.rmtree(PACKAGES)
     write(PACKAGES)
 ''',
+    # Goes on when somebody says so.
+    'stops': '''
+def attack():
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return 'went on'
+''',
     # So that pip warns of nearly all that it may print before this goes on, and
     # of more than the rest once all is installed: at its very end.
     'floods': '''

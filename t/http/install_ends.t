@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # How an installation ends: the answer and the log agree with what was made of
-# the environment, whatever a build does. Processes are stopped for what else would
-# be a matter of luck.
+# the environment, whatever a build does and whoever leaves while its packages are
+# taken over. Processes are stopped for what else would be a matter of luck.
 use strict;
 use warnings FATAL => 'all';
 use File::Temp ();
 use PyExec::Egress;
 use PyExec::Test;
 use Test::More;
+use Time::HiRes qw(sleep);
 
+# More than a killed run with all its processes may take to be gone.
+my $kill_s = 10.5;
 my $source = var('locations') =~ s{/conf/locations\.conf$}{}r;
 my $www = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 my $env = helper_dir();
@@ -62,12 +65,21 @@ my @port = (port => $server->{port});
 
 is(answer_of(begin('honest')), 'Library Installation Successfully', 'one that ends as usual');
 flooded();
+left_early();
+left_late();
 unlike(error_log($server), qr/:error\]| error: /, 'nobody has complained of an error');
 done_testing();
 
 # ---- helpers ----
 
 sub current { return readlink "$env/current" }
+
+# Besides generations, the link and the lock.
+sub left_over
+{
+    opendir my $dir, "$env" or die;
+    return join ' ', sort grep { !/^(?:\.\.?|lock|current|\d+)$/ } readdir $dir;
+}
 
 sub begin
 {
@@ -95,18 +107,28 @@ sub has_imported
     return post_json('/install', { script => "import $name\nprint($name.FOUND)" }, @port)->{json}{result};
 }
 
-# The build that waits for somebody.
+# The build that waits for somebody, pip that waits for it, and their zygote.
 sub stopped_build
 {
-    return wait_for(sub {
+    my $build = wait_for(sub {
         my ($found) = grep { $_->{State} =~ /^T/ } descendants($server->{pid});
 
         return $found && $found->{Pid};
-    }, 30);
+    }, 30) or return;
+    my $keeper = keeper($server->{pid});
+    my $job = $build;
+    my $zygote;
+
+    while (($zygote = proc_status($job)->{PPid}) != 1 && proc_status($zygote)->{PPid} != $keeper) {
+        $job = $zygote;
+    }
+    return ($build, $job, $zygote);
 }
 
 sub halt { push @stopped, @_; return kill 'STOP', @_ }
 sub go_on { return kill 'CONT', @_ }
+
+sub has_ended { return (proc_status($_[0]) // { State => 'Z' })->{State} =~ /^[ZX]/ }
 
 # ---- cases ----
 
@@ -116,7 +138,7 @@ sub flooded
 {
     my $before = current();
     my $asked = begin('floods');
-    my $build = stopped_build();
+    my ($build) = stopped_build();
     my $keeper = keeper($server->{pid});
 
     ok($build, 'floods: it waits') or return;
@@ -126,5 +148,43 @@ sub flooded
     go_on($keeper);
     is(answer_of($asked), 'Library Installation Successfully', '... and that is the answer');
     is(has_imported('floods'), 'flooded', '... which is true');
+    return;
+}
+
+sub left_early
+{
+    my $before = current();
+    my $asked = begin('stops');
+    my ($build, $job) = stopped_build();
+
+    ok($build, 'left early: it waits') or return;
+    close $asked;
+    ok(wait_for(sub { has_ended($job) && has_ended($build) }, 10), '... and ends with its client');
+    is(answer_of(begin('honest')), 'Library Installation Successfully', '... which the next one waits for');
+    is(current(), $before, '... nothing was changed');
+    is(left_over(), '', '... or left');
+    return;
+}
+
+# All went well, and its zygote is about to take it over.
+sub left_late
+{
+    my $before = current();
+    my $asked = begin('stops');
+    my ($build, $job, $zygote) = stopped_build();
+
+    ok($build, 'left late: it waits') or return;
+    halt($zygote);
+    go_on($build);
+    ok(wait_for(sub { has_ended($job) }, 30), '... has ended well');
+    close $asked;
+    ok(wait_for(sub { my $lines = () = error_log($server) =~ /PYX0201/g; $lines == 2 }, 10),
+       '... and its client is gone');
+    sleep $kill_s; # nothing is waited for: in this time nobody must lose patience
+    ok(!has_ended($zygote), '... who takes it over is left alone');
+    go_on($zygote);
+    ok(wait_for(sub { current() ne $before }, 10), '... and gets done');
+    is(has_imported('stops'), 'went on', '... so that it is there');
+    is(left_over(), '', '... and nothing else');
     return;
 }
