@@ -7,6 +7,7 @@
  *     000007/    a generation: what is importable, and nothing else
  *     current    a symbolic link to the one that new zygotes load from
  *     lock       locked by the keeper that installs (flock(2))
+ *     turn       locked by the keeper that is next, until it has the other lock
  *     new, next  of a commit that is going on, or was interrupted
  *
  * A generation never changes. Whoever loads from one holds a shared lock on

@@ -111,11 +111,12 @@ bool keeper_environment_is(const char *directory,
            || strcmp(name, generation->name) == 0;
 }
 
-int keeper_environment_lock(const char *directory)
+/* The lock of a file, made where there is none, or a negative errno. */
+static int lock_file(const char *directory, const char *name)
 {
     CLEANUP_FD int fd = open_directory(directory);
     CLEANUP_FD int lock = fd < 0 ? -1
-                                 : openat(fd, "lock",
+                                 : openat(fd, name,
                                           O_RDWR | O_CREAT | O_NOFOLLOW
                                               | O_CLOEXEC, 0600);
 
@@ -123,4 +124,19 @@ int keeper_environment_lock(const char *directory)
         return fd < 0 ? fd : -errno;
     }
     return steal_fd(&lock);
+}
+
+int keeper_environment_lock(const char *directory, int *turn)
+{
+    int rv = *turn >= 0 ? *turn : lock_file(directory, "turn");
+
+    if (rv < 0) {
+        return rv;
+    }
+    *turn = rv;
+    rv = lock_file(directory, "lock");
+    if (rv != -EWOULDBLOCK) {
+        cleanup_fd(turn);
+    }
+    return rv;
 }

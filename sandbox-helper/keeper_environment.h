@@ -35,7 +35,9 @@ bool keeper_environment_is(const char *directory,
 
 /* For who installs: a descriptor whose lock keeps all others from it, keepers
  * of other servers included; -EWOULDBLOCK: somebody else has it; or another
- * negative errno. Closing it gives it back. */
-int keeper_environment_lock(const char *directory);
+ * negative errno. Closing it gives it back. *turn, -1 at first, is a descriptor
+ * of the one that is next, kept between attempts; closing it gives up the turn.
+ * Whoever has had the lock has to wait for one that is next before him. */
+int keeper_environment_lock(const char *directory, int *turn);
 
 #endif

@@ -41,14 +41,21 @@ static void on_again(evutil_socket_t fd, short what, void *argument)
 void keeper_install_open(struct keeper_pool *pool)
 {
     pool->install.lock = -1;
+    pool->install.turn = -1;
     (void)evtimer_assign(&pool->install.again, pool->keeper->base, on_again,
                          pool); /* only fails for a bad base */
+}
+
+static void give_back(struct keeper_pool *pool)
+{
+    cleanup_fd(&pool->install.lock);
+    cleanup_fd(&pool->install.turn);
 }
 
 void keeper_install_close(struct keeper_pool *pool)
 {
     (void)event_del(&pool->install.again);
-    cleanup_fd(&pool->install.lock);
+    give_back(pool);
 }
 
 static void look_again(struct keeper_pool *pool)
@@ -63,11 +70,12 @@ static void look_again(struct keeper_pool *pool)
 
 /* The lock, in an environment that something can be installed into; or a
  * negative errno. */
-static int take_lock(const struct keeper_pool *pool)
+static int take_lock(struct keeper_pool *pool)
 {
     const char *directory = pool->conf->environment;
     struct keeper_generation now = KEEPER_NO_GENERATION;
-    CLEANUP_FD int lock = keeper_environment_lock(directory);
+    CLEANUP_FD int lock = keeper_environment_lock(directory,
+                                                  &pool->install.turn);
     int rv = lock < 0 ? lock : keeper_environment_take(directory, &now);
 
     keeper_environment_leave(&now);
@@ -121,7 +129,7 @@ bool keeper_install_may_serve(struct keeper_pool *pool)
     }
     if (pool->queue.length == 0) {
         if (pool->running == 0) {
-            cleanup_fd(&pool->install.lock);
+            give_back(pool);
         }
         return true;
     }
@@ -143,6 +151,11 @@ void keeper_install_ended(struct keeper_pool *pool)
 {
     struct keeper *keeper = pool->keeper;
 
+    if (pool->running == 0) {
+        /* Also where others of ours wait: somebody else's may have for
+         * longer. */
+        give_back(pool);
+    }
     for (size_t i = 0; installs(pool) && i < keeper->pool_count; i++) {
         struct keeper_pool *other = &keeper->pools[i];
 

@@ -14,7 +14,8 @@ struct keeper_pool;
 
 struct keeper_install
 {
-    int lock; /* of its environment; -1: not ours now */
+    int lock; /* of its environment, for one run; -1: not ours now */
+    int turn; /* to have it next; -1 */
     struct event again; /* looks whether it is to be had */
 };
 
@@ -32,7 +33,7 @@ bool keeper_install_may_serve(struct keeper_pool *pool);
 void keeper_install_taken(struct keeper_branch *branch);
 
 /* A run of the pool has ended: if it has installed something, others warm up
- * with that before anybody asks. */
+ * with that before anybody asks. Another keeper may install now. */
 void keeper_install_ended(struct keeper_pool *pool);
 
 #endif

@@ -74,11 +74,11 @@ done_testing();
 
 sub current { return readlink "$env/current" }
 
-# Besides generations, the link and the lock.
+# Besides generations, the link and the locks.
 sub left_over
 {
     opendir my $dir, "$env" or die;
-    return join ' ', sort grep { !/^(?:\.\.?|lock|current|\d+)$/ } readdir $dir;
+    return join ' ', sort grep { !/^(?:\.\.?|lock|turn|current|\d+)$/ } readdir $dir;
 }
 
 sub begin

@@ -313,17 +313,57 @@ static void test_names(void **state)
 
 static void test_lock(void **state)
 {
-    int one = keeper_environment_lock(at("env"));
-    int other = keeper_environment_lock(at("env"));
+    int turns[2] = { -1, -1 };
+    int one = keeper_environment_lock(at("env"), &turns[0]);
+    int other = keeper_environment_lock(at("env"), &turns[1]);
 
     (void)state;
     assert_true(one >= 0);
+    assert_int_equal(turns[0], -1);
     assert_int_equal(other, -EWOULDBLOCK);
     assert_int_equal(close(one), 0);
-    one = keeper_environment_lock(at("env"));
+    assert_int_equal(close(turns[1]), 0);
+    turns[1] = -1;
+    one = keeper_environment_lock(at("env"), &turns[0]);
     assert_true(one >= 0);
     assert_int_equal(close(one), 0);
-    assert_int_equal(keeper_environment_lock(at("nowhere")), -ENOENT);
+    assert_int_equal(keeper_environment_lock(at("nowhere"), &turns[0]),
+                     -ENOENT);
+    assert_int_equal(turns[0], -1);
+}
+
+/* Who is next gets it before who has had it, and before who comes later. */
+static void test_turn(void **state)
+{
+    int turns[3] = { -1, -1, -1 };
+    int lock = keeper_environment_lock(at("env"), &turns[0]);
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(keeper_environment_lock(at("env"), &turns[1]),
+                         -EWOULDBLOCK);
+        assert_true(turns[1] >= 0);
+        assert_int_equal(keeper_environment_lock(at("env"), &turns[2]),
+                         -EWOULDBLOCK);
+        assert_int_equal(turns[2], -1);
+    }
+    assert_int_equal(close(lock), 0);
+    assert_int_equal(keeper_environment_lock(at("env"), &turns[0]),
+                     -EWOULDBLOCK);
+    assert_int_equal(turns[0], -1);
+    lock = keeper_environment_lock(at("env"), &turns[1]);
+    assert_true(lock >= 0);
+    assert_int_equal(turns[1], -1);
+    /* The turn is free again, the lock is not; who gives that up is not next. */
+    assert_int_equal(keeper_environment_lock(at("env"), &turns[0]),
+                     -EWOULDBLOCK);
+    assert_int_equal(close(lock), 0);
+    assert_int_equal(keeper_environment_lock(at("env"), &turns[2]),
+                     -EWOULDBLOCK);
+    assert_int_equal(close(turns[0]), 0);
+    lock = keeper_environment_lock(at("env"), &turns[2]);
+    assert_true(lock >= 0);
+    assert_int_equal(close(lock), 0);
 }
 
 static bool write_map(const char *path, const char *text)
@@ -406,6 +446,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tidies_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_turn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
     };
 
