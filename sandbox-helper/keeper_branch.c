@@ -172,6 +172,9 @@ void keeper_branch_is_up(struct keeper_branch *branch)
 
 void keeper_branch_is_ready(struct keeper_branch *branch)
 {
+    if (branch->resting) {
+        branch->pool->queue.woken_us = fdio_now_us();
+    }
     branch->resting = false;
     keeper_queue_serve(branch->pool);
 }

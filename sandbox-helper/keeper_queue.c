@@ -131,16 +131,31 @@ static struct timeval patience_of(const struct keeper_pool *pool)
     };
 }
 
+/* What was let go comes back within a time of its own, or fails; the time that
+ * a run waits for its place is counted from then on. */
+static bool wait_on(struct keeper_run *run)
+{
+    const struct keeper_pool *pool = run->pool;
+    uint64_t now_us = fdio_now_us();
+    uint64_t from_us = keeper_branches_wake(pool) ? now_us
+                                                  : pool->queue.woken_us;
+    uint64_t end_us = from_us + pool->conf->queue_ms * (uint64_t)1000;
+    struct timeval left = {
+        .tv_sec = (time_t)((end_us - now_us) / 1000000u),
+        .tv_usec = (suseconds_t)((end_us - now_us) % 1000000u),
+    };
+
+    return from_us > run->admitted_us && end_us > now_us
+           && evtimer_add(&run->timeout, &left) == 0;
+}
+
 static void on_timeout(evutil_socket_t fd, short what, void *argument)
 {
     struct keeper_run *run = argument;
-    struct timeval patience = patience_of(run->pool);
 
     (void)fd;
     (void)what;
-    /* What was let go comes back within a time of its own, or fails. */
-    if (keeper_branches_wake(run->pool)
-        && evtimer_add(&run->timeout, &patience) == 0) {
+    if (wait_on(run)) {
         return;
     }
     leave_queue(run);

@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use File::Basename ();
 use File::Path ();
 use POSIX ();
+use Time::HiRes qw(sleep);
 use PyExec::Metrics;
 use PyExec::Test;
 use Test::More;
@@ -51,6 +52,7 @@ for my $level (qw(full restricted)) {
     beside_a_run($level);
 }
 pythons_own_names();
+after_a_long_start();
 done_testing();
 
 # Of a module of one line and other files, with all rights of who would: in one
@@ -131,4 +133,62 @@ sub pythons_own_names
             or diag($listed->{body});
     }
     return;
+}
+
+# Who has waited for a zygote waits for a place from then on, as long as any.
+sub after_a_long_start
+{
+    my (@runs, $keeper, %had, $new);
+
+    $server->{stop}->();
+    install();
+    $server = own_server(<<"END");
+<PyExecPool single>
+    PyExecEnvironment "$dir"
+    PyExecPreload none
+    PyExecConcurrency 1
+    PyExecQueueTimeout 3s
+</PyExecPool>
+<Location "/single">
+    SetHandler pyexec
+    PyExecEngine On
+    PyExecDialect code
+    PyExecPool single
+    PyExecImports *
+</Location>
+END
+    @port = (port => $server->{port});
+    is(has('/single'), $last, 'single: found');
+    $keeper = keeper($server->{pid});
+    %had = map { $_ => 1 } children($keeper);
+    install();
+    for (1 .. 2) {
+        my $pid = open my $run, '-|';
+
+        die "fork: $!" unless defined $pid;
+        if (!$pid) {
+            my $answer = run_code('/single', "import time, mine\ntime.sleep(1.5)\nprint(mine.NUMBER)", @port);
+
+            syswrite STDOUT, $answer->{output} // json_text($answer);
+            POSIX::_exit(0);
+        }
+        push @runs, $run;
+    }
+    for (my $end = time + 10; !$new && time < $end;) {
+        ($new) = grep { !$had{$_} } children($keeper); # before it is warm
+    }
+    ok($new, '... another zygote begins') or return;
+    kill 'STOP', $new;
+    sleep 2.5; # of the 3 s
+    kill 'CONT', $new;
+    is(join('', map { local $/ = undef; my $said = <$_>; close $_; $said } @runs), "$last\n$last\n",
+       '... and after a start of two seconds both runs have their turn');
+    return;
+}
+
+sub children
+{
+    open my $in, '<', "/proc/$_[0]/task/$_[0]/children" or die "children: $!";
+    local $/ = undef;
+    return split ' ', <$in> // '';
 }
