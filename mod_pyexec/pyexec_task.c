@@ -204,7 +204,7 @@ int pyexec_task_run(pyexec_task_t *task)
     apr_int64_t deadline_ms = task->pool->queue_ms + task->limits.wall_ms
                               + DEADLINE_SLACK_MS
                               + (task->pool->installs_for == NULL
-                                     ? 0 : PXW_COMMIT_MS);
+                                     ? 0 : PXW_COMMIT_MS + PXW_SETTLE_MS);
     pyexec_client_end_e end = PYEXEC_NOT_BEGUN;
     int error = 0;
 

@@ -246,7 +246,8 @@ static int make_base(struct keeper *keeper)
 static rlim_t descriptors_of(const struct pool_conf *pool, size_t branches,
                              bool leaves)
 {
-    bool recycles = pool->recycle_runs > 0 || pool->recycle_ms > 0;
+    bool recycles = pool->recycle_runs > 0 || pool->recycle_ms > 0
+                    || pool->environment != NULL;
     rlim_t standby = (recycles ? 2 : 1) * (rlim_t)branches;
     rlim_t jobs = (standby + 1) * (rlim_t)pool->concurrency;
     rlim_t zygotes = 4 * (rlim_t)branches

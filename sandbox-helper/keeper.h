@@ -13,6 +13,7 @@
 #include "keeper_install.h"
 #include "keeper_metrics.h"
 #include "keeper_queue.h"
+#include "keeper_settle.h"
 
 #include <event2/event_struct.h>
 #include <stdbool.h>
@@ -30,6 +31,7 @@ struct keeper_pool
     size_t running; /* dispatched, whether or not anybody waits for them */
     char python[PXW_NAME_MAX + 1]; /* empty: not known yet */
     struct keeper_install install;
+    struct keeper_settle settle;
     struct keeper_pool_metrics metrics;
 };
 

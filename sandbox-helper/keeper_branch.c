@@ -182,6 +182,7 @@ void keeper_branch_is_ready(struct keeper_branch *branch)
 void keeper_branch_failed(struct keeper_branch *branch)
 {
     branch->resting = false;
+    keeper_settle_look(branch->pool, true);
 }
 
 void keeper_branch_used(struct keeper_branch *branch)

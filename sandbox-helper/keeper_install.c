@@ -4,7 +4,8 @@
  *
  * What is installed becomes a generation of an environment (job_commit.h). A
  * zygote belongs to the generation it has on its path, and its jobs with it:
- * they end their runs with that one, and new runs wait for a new zygote.
+ * they end their runs with that one, and new runs wait for a new zygote, unless
+ * who has installed it waits first (keeper_settle.h).
  * Nobody is told of a new generation; before a run is handed over one looks,
  * which costs less than a run would notice and misses nothing: it may have come
  * from a pool of ours, from a keeper that is leaving, or from another server.
@@ -42,6 +43,7 @@ void keeper_install_open(struct keeper_pool *pool)
 {
     pool->install.lock = -1;
     pool->install.turn = -1;
+    keeper_settle_open(pool);
     (void)evtimer_assign(&pool->install.again, pool->keeper->base, on_again,
                          pool); /* only fails for a bad base */
 }
@@ -55,6 +57,7 @@ static void give_back(struct keeper_pool *pool)
 void keeper_install_close(struct keeper_pool *pool)
 {
     (void)event_del(&pool->install.again);
+    keeper_settle_close(pool);
     give_back(pool);
 }
 
@@ -105,20 +108,25 @@ static bool has_lock(struct keeper_pool *pool)
     return false;
 }
 
-static void look(struct keeper_pool *pool)
+void keeper_install_look(struct keeper_pool *pool)
 {
     for (size_t i = 0; i < pool->plan.count; i++) {
         struct keeper_branch *branch = &pool->branches[i];
         const struct keeper_zygote *zygote = branch->zygotes.current;
 
-        if (zygote != NULL
-            && !keeper_environment_is(pool->conf->environment,
-                                      &zygote->generation)) {
-            log_line(LOG_LEVEL_INFO, 395, "pool \"%s\": zygote %d is replaced:"
-                     " other packages are installed now",
-                     pool->conf->name, (int)zygote->ends.pid);
-            keeper_branch_replace(branch);
+        if (zygote == NULL
+            || keeper_environment_is(pool->conf->environment,
+                                     &zygote->generation)) {
+            continue;
         }
+        if (keeper_settle_tolerates(pool, zygote->generation.name)) {
+            keeper_zygotes_renew(branch);
+            continue;
+        }
+        log_line(LOG_LEVEL_INFO, 395, "pool \"%s\": zygote %d is replaced:"
+                 " other packages are installed now",
+                 pool->conf->name, (int)zygote->ends.pid);
+        keeper_branch_replace(branch);
     }
 }
 
@@ -126,6 +134,9 @@ bool keeper_install_may_serve(struct keeper_pool *pool)
 {
     if (pool->conf->environment == NULL) {
         return true;
+    }
+    if (pool->settle.waiting) {
+        return false; /* one after the other, up to the answer */
     }
     if (pool->queue.length == 0) {
         if (pool->running == 0) {
@@ -136,18 +147,32 @@ bool keeper_install_may_serve(struct keeper_pool *pool)
     if (installs(pool) && !has_lock(pool)) {
         return false;
     }
-    look(pool);
+    keeper_install_look(pool);
     return true;
 }
 
-void keeper_install_taken(struct keeper_branch *branch)
+void keeper_install_taken(const struct keeper_job *job)
 {
-    if (installs(branch->pool)) {
-        keeper_branch_let_go(branch);
+    if (installs(job->branch->pool)) {
+        keeper_settle_began(job->branch->pool, job->zygote->generation.name);
+        keeper_branch_let_go(job->branch);
     }
 }
 
-void keeper_install_ended(struct keeper_pool *pool)
+bool keeper_install_ended(struct keeper_pool *pool, int status,
+                          struct keeper_run *run, struct pxw_writer *answer)
+{
+    if (!installs(pool)) {
+        return false;
+    }
+    if (status == 0 && keeper_settle_begin(pool, run, answer)) {
+        return true;
+    }
+    keeper_install_settled(pool);
+    return false;
+}
+
+void keeper_install_settled(struct keeper_pool *pool)
 {
     struct keeper *keeper = pool->keeper;
 
@@ -156,13 +181,16 @@ void keeper_install_ended(struct keeper_pool *pool)
          * longer. */
         give_back(pool);
     }
-    for (size_t i = 0; installs(pool) && i < keeper->pool_count; i++) {
+    for (size_t i = 0; i < keeper->pool_count; i++) {
         struct keeper_pool *other = &keeper->pools[i];
 
         if (other != pool && other->conf->environment != NULL
             && strcmp(other->conf->environment, pool->conf->environment)
                    == 0) {
-            look(other);
+            keeper_install_look(other);
+            for (size_t k = 0; k < other->plan.count; k++) {
+                keeper_jobs_drop_stale(&other->branches[k]);
+            }
         }
     }
 }

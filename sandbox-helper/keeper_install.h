@@ -9,8 +9,10 @@
 #include <event2/event_struct.h>
 #include <stdbool.h>
 
-struct keeper_branch;
+struct keeper_job;
 struct keeper_pool;
+struct keeper_run;
+struct pxw_writer;
 
 struct keeper_install
 {
@@ -28,12 +30,21 @@ void keeper_install_close(struct keeper_pool *pool);
  * all that waits. */
 bool keeper_install_may_serve(struct keeper_pool *pool);
 
-/* A run of the branch was handed to a job. Who installs leaves traces in its
- * zygote's file systems, so nobody else gets a job from it. */
-void keeper_install_taken(struct keeper_branch *branch);
+/* A run was handed to the job. Who installs leaves traces in its zygote's file
+ * systems, so nobody else gets a job from that. */
+void keeper_install_taken(const struct keeper_job *job);
 
-/* A run of the pool has ended: if it has installed something, others warm up
- * with that before anybody asks. Another keeper may install now. */
-void keeper_install_ended(struct keeper_pool *pool);
+/* A run of the pool has ended, with this status from its zygote: if it has
+ * installed something, others warm up with that before anybody asks. True: the
+ * answer was taken over, and is given when they have (keeper_settle.h). */
+bool keeper_install_ended(struct keeper_pool *pool, int status,
+                          struct keeper_run *run, struct pxw_writer *answer);
+/* Its answer is about to be given: runs begin with what is current from now on,
+ * and another keeper may install. */
+void keeper_install_settled(struct keeper_pool *pool);
+
+/* Replaces zygotes of the pool that have loaded other packages than the current
+ * ones: at once, or where those are still tolerated when others are warm. */
+void keeper_install_look(struct keeper_pool *pool);
 
 #endif

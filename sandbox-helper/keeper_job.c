@@ -86,10 +86,10 @@ void keeper_job_kill(struct keeper_job *job, enum keeper_job_verdict verdict)
     }
 }
 
-/* Of who installs: the time was for what has ended by now, by itself or killed.
- * What its zygote does with it then is no run any more, and is not ended by a
- * client that leaves or by what the run may have printed last. */
-static bool is_committing(const struct keeper_job *job)
+/* The time was for what has ended by now, by itself or killed. What its zygote
+ * does with it then is no run any more, and is not ended by a client that leaves
+ * or by what the run may have printed last. */
+bool keeper_job_is_committing(const struct keeper_job *job)
 {
     struct pollfd end = { .fd = job->pidfd, .events = POLLIN };
 
@@ -114,7 +114,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *argument)
         keeper_zygote_fail(job->zygote, "it does not get done with taking over"
                                         " what was installed");
     }
-    else if (is_committing(job)) {
+    else if (keeper_job_is_committing(job)) {
         job->committing = true;
         keeper_job_set_deadline(job, PXW_COMMIT_MS);
     }

@@ -135,6 +135,10 @@ struct keeper_jobs
  * begins. */
 bool keeper_job_is_unbegun(const struct keeper_job *job);
 
+/* Its process is gone, and its zygote takes over what it has installed, if it
+ * has: of a pool that installs. */
+bool keeper_job_is_committing(const struct keeper_job *job);
+
 /* What became of the run, by what the keeper saw and did. */
 enum pxw_outcome keeper_job_outcome(const struct keeper_job *job,
                                     const struct keeper_job_end *end);
@@ -168,6 +172,10 @@ bool keeper_jobs_run(const struct keeper_branch *branch);
 /* Ends all that stand by, and keeps none from now on: its zygote is about to
  * retire. */
 void keeper_jobs_let_go(struct keeper_branch *branch);
+
+/* Ends those that stand by in zygotes that retire, and have loaded other packages
+ * than the current ones. */
+void keeper_jobs_drop_stale(struct keeper_branch *branch);
 
 /* Their zygote is gone: kills them, runs of it end as PXW_LOST. */
 void keeper_jobs_lost(struct keeper_zygote *zygote);

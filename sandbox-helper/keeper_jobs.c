@@ -122,6 +122,10 @@ static void become_ready(struct keeper_job *job)
     job->state = JOB_READY;
     (void)event_del(&job->deadline);
     job->zygote->failed_starts = 0;
+    if (!job->zygote->offered) {
+        job->zygote->offered = true;
+        keeper_settle_look(branch->pool, false);
+    }
     if (job->zygote == branch->zygotes.current) {
         drop_retiring(branch);
     }
@@ -229,9 +233,28 @@ void keeper_jobs_want(struct keeper_branch *branch, size_t wanted)
 static bool is_as_good(const struct keeper_job *job,
                        const struct keeper_zygote *current)
 {
-    return current == NULL
-           || strcmp(job->zygote->generation.name, current->generation.name)
-                  == 0;
+    const struct keeper_generation *its = &job->zygote->generation;
+    const struct keeper_pool *pool = job->branch->pool;
+    bool same = current != NULL
+                    ? strcmp(its->name, current->generation.name) == 0
+                    : pool->conf->environment == NULL
+                          || keeper_environment_is(pool->conf->environment,
+                                                   its);
+
+    return same || keeper_settle_tolerates(pool, its->name);
+}
+
+void keeper_jobs_drop_stale(struct keeper_branch *branch)
+{
+    struct keeper_job *job;
+
+    TAILQ_FOREACH(job, &branch->jobs.all, link) {
+        if ((job->state == JOB_STARTING || job->state == JOB_READY)
+            && job->zygote != branch->zygotes.current
+            && !is_as_good(job, branch->zygotes.current)) {
+            doom(job);
+        }
+    }
 }
 
 struct keeper_job *keeper_jobs_ready(struct keeper_branch *branch)
@@ -347,6 +370,7 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
     struct keeper_job *job = find_job(zygote, number);
     struct keeper_run *run;
     enum keeper_job_state state;
+    bool held;
 
     if (job == NULL) {
         keeper_zygote_fail(zygote, "it reaped a job nobody knows");
@@ -388,11 +412,11 @@ void keeper_job_exited(struct keeper_zygote *zygote, uint64_t number,
                  branch->pool->conf->name);
         slow_down(&branch->jobs);
     }
-    if (run != NULL) {
+    held = state == JOB_RUNNING
+           && keeper_install_ended(branch->pool, end->wait_status, run,
+                                   &answer);
+    if (run != NULL && !held) {
         keeper_run_answer(run, &answer);
-    }
-    if (state == JOB_RUNNING) {
-        keeper_install_ended(branch->pool);
     }
     keeper_jobs_refill(branch);
     keeper_queue_serve(branch->pool);

@@ -352,7 +352,7 @@ void keeper_queue_serve(struct keeper_pool *pool)
             stop_waiting(run);
             keeper_job_dispatch(job, run);
             keeper_jobs_taken(job->branch);
-            keeper_install_taken(job->branch);
+            keeper_install_taken(job);
             if (next == NULL && tenant->length > 0) {
                 next = tenant;
             }
@@ -363,7 +363,7 @@ void keeper_queue_serve(struct keeper_pool *pool)
 
 void keeper_run_cancel(struct keeper_run *run)
 {
-    if (run->queued || run->job != NULL) {
+    if (run->queued || run->job != NULL || keeper_settle_forget(run)) {
         keeper_metrics_cancelled(run);
     }
     leave_queue(run);

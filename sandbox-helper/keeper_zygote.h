@@ -47,6 +47,7 @@ struct keeper_zygote
     struct keeper_generation generation; /* of packages that it loads from */
     uint64_t warm_bytes; /* of its own, which a job's writes may copy */
     bool useful;    /* a run of it started */
+    bool offered;   /* a job of it was ready */
     bool missed;    /* it failed and has to be replaced */
 
     size_t jobs;    /* of all states, killed ones included */

@@ -312,6 +312,14 @@ void keeper_zygotes_start(struct keeper_branch *branch)
     set_timer(branch, 0);
 }
 
+void keeper_zygotes_renew(struct keeper_branch *branch)
+{
+    if (branch->zygotes.coming == NULL) {
+        branch->zygotes.overdue = true;
+        set_timer(branch, 0);
+    }
+}
+
 void keeper_zygotes_let_go(struct keeper_branch *branch)
 {
     struct keeper_zygotes *zygotes = &branch->zygotes;

@@ -50,6 +50,8 @@ bool keeper_zygotes_hopeless(const struct keeper_pool *pool);
 void keeper_zygotes_open(struct keeper_branch *branch);
 /* Starts the first, as soon as the loop runs. */
 void keeper_zygotes_start(struct keeper_branch *branch);
+/* The current one is to be replaced as soon as another one is warm. */
+void keeper_zygotes_renew(struct keeper_branch *branch);
 /* The current one retires and none takes its place, until started again. None
  * may be coming. */
 void keeper_zygotes_let_go(struct keeper_branch *branch);

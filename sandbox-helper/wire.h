@@ -130,6 +130,8 @@
 
 /* Copying what was installed to a slow disk, when the run's time is over. */
 #define PXW_COMMIT_MS 60000
+/* Starting interpreters that have it, before that is answered. */
+#define PXW_SETTLE_MS 10000
 
 /* Where a job finds the way to the proxy: 127.0.0.1 of its own network. */
 #define PXW_PROXY_PORT 3128

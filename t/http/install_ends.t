@@ -184,7 +184,7 @@ sub left_late
     ok(!has_ended($zygote), '... who takes it over is left alone');
     go_on($zygote);
     ok(wait_for(sub { current() ne $before }, 10), '... and gets done');
-    is(has_imported('stops'), 'went on', '... so that it is there');
+    ok(wait_for(sub { (has_imported('stops') // '') eq 'went on' }, 20), '... so that it is there');
     is(left_over(), '', '... and nothing else');
     return;
 }
