@@ -138,8 +138,6 @@ sub pythons_own_names
 # Who has waited for a zygote waits for a place from then on, as long as any.
 sub after_a_long_start
 {
-    my (@runs, $keeper, %had, $new);
-
     $server->{stop}->();
     install();
     $server = own_server(<<"END");
@@ -159,31 +157,55 @@ sub after_a_long_start
 END
     @port = (port => $server->{port});
     is(has('/single'), $last, 'single: found');
-    $keeper = keeper($server->{pid});
-    %had = map { $_ => 1 } children($keeper);
-    install();
-    for (1 .. 2) {
-        my $pid = open my $run, '-|';
+    my ($zygote, @runs) = stopped_while_starting();
 
-        die "fork: $!" unless defined $pid;
-        if (!$pid) {
-            my $answer = run_code('/single', "import time, mine\ntime.sleep(1.5)\nprint(mine.NUMBER)", @port);
-
-            syswrite STDOUT, $answer->{output} // json_text($answer);
-            POSIX::_exit(0);
-        }
-        push @runs, $run;
-    }
-    for (my $end = time + 10; !$new && time < $end;) {
-        ($new) = grep { !$had{$_} } children($keeper); # before it is warm
-    }
-    ok($new, '... another zygote begins') or return;
-    kill 'STOP', $new;
+    ok($zygote, '... another zygote begins') or return;
     sleep 2.5; # of the 3 s
-    kill 'CONT', $new;
-    is(join('', map { local $/ = undef; my $said = <$_>; close $_; $said } @runs), "$last\n$last\n",
+    kill 'CONT', $zygote;
+    is(join('', map { $_->() } @runs), "$last\n$last\n",
        '... and after a start of two seconds both runs have their turn');
     return;
+}
+
+# A zygote that is stopped before it is up, and two runs that wait for it; each
+# a function that waits and returns what it printed. One that was up before it
+# could be stopped is of no use.
+sub stopped_while_starting
+{
+    my $keeper = keeper($server->{pid});
+
+    for (1 .. 20) {
+        my %had = map { $_ => 1 } zygotes($server->{pid});
+        my ($zygote, @runs);
+
+        install();
+        @runs = map { run_meanwhile("import time, mine\ntime.sleep(1.5)\nprint(mine.NUMBER)") } 1 .. 2;
+        for (my $end = time + 20; !$zygote && time < $end;) {
+            ($zygote) = grep { !$had{$_} } children($keeper);
+        }
+        last if !$zygote;
+        kill 'STOP', $zygote;
+        sleep 0.3;
+        return ($zygote, @runs) if error_log($server) !~ /zygote $zygote \([^)]*\) is up/;
+        kill 'CONT', $zygote;
+        $_->() for @runs;
+    }
+    return;
+}
+
+sub run_meanwhile
+{
+    my ($source) = @_;
+    my $pid = open my $pipe, '-|';
+
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        my $answer = run_code('/single', $source, @port);
+
+        syswrite STDOUT, $answer->{output} // json_text($answer);
+        POSIX::_exit(0);
+    }
+    return sub { local $/ = undef; my $said = <$pipe>; close $pipe; return $said };
 }
 
 sub children
