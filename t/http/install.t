@@ -7,11 +7,11 @@ use strict;
 use warnings FATAL => 'all';
 use Digest::SHA qw(sha1);
 use File::Find ();
-use File::Temp ();
 use IO::Socket::INET ();
 use MIME::Base64 qw(encode_base64);
 use POSIX ();
 use PyExec::Egress;
+use PyExec::Index;
 use PyExec::Test;
 use Test::More;
 
@@ -22,19 +22,18 @@ my $readme = PyExec::Test::slurp("$source/README.md");
 my ($chapter) = $readme =~ /^## Let clients install packages\n(.*?)^## /ms or die 'no chapter';
 my ($from_readme) = map { s/^ {4}//mgr } $chapter =~ /((?:^ {4}[^\n]*\n)+)/m;
 my ($typed, $shown) = $chapter =~ /^ {4}curl .* -d '(.*?)' .*\n\n {4}(\{.*)$/m;
-my $www = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
+my $index = index_make('packages.py');
+my $www = $index->{www};
+my $files = $index->{port};
+my $out = $index->{proxy};
 my %env = map { $_ => helper_dir() } qw(main small denied slow built);
-my ($files, $out, $closed, $silent, $tls) = map { PyExec::Test::free_port() } 1 .. 5;
-my $index = "http://localhost:$files/simple/";
+my ($closed, $silent) = map { PyExec::Test::free_port() } 1 .. 2;
 my $hung = silence($silent);
 END {
     local $?;
     kill 'KILL', $hung if $hung;
 }
 
-chmod 0755, $www or die;
-system('/usr/bin/python3', "$source/t/data/packages.py", "$www") == 0 or die 'no index';
-system('chmod', '-R', 'a+rX', "$www") == 0 or die;
 open my $users, '>', "$www/users" or die;
 print $users 'admin:{SHA}', encode_base64(sha1('pass'), ''), "\n";
 close $users or die;
@@ -97,13 +96,9 @@ sub installing
 END
 }
 
-my %proxy = (tls => $tls, addresses => '127.0.0.1');
-my $load = egress_modules() . join '', map {
-    "<IfModule !${_}_module>\nLoadModule ${_}_module \"" . httpd_module($_) . "\"\n</IfModule>\n"
-} qw(dir auth_basic authn_core authn_file authz_user);
-my $server = own_server($load
+my $server = own_server(index_modules(qw(auth_basic authn_core authn_file authz_user))
     # Installing is as slow as the machine is busy.
-    . "PyExecInstallIndex $index\nPyExecInstallTimeout 120s\nPyExecPreload none\n"
+    . "PyExecInstallIndex $index->{url}\nPyExecInstallTimeout 120s\nPyExecPreload none\n"
     . changed($from_readme, '/var/lib/pyexec/science' => $env{main},
               'proxy=127.0.0.1:3128' => "proxy=127.0.0.1:$out",
               '/etc/apache2/packages.users' => "$www/users")
@@ -111,8 +106,9 @@ my $server = own_server($load
     . installing('denied', "PyExecNetwork proxy=127.0.0.1:$closed")
     . installing('slow', "PyExecInstallIndex http://localhost:$silent/simple/\nPyExecInstallTimeout 3s")
     . installing('built', 'PyExecInstallSource On')
-    . egress_proxy(%proxy, port => $out, files => $files, plain => [$silent], log => 'egress_log')
-    . egress_proxy(%proxy, port => $closed, files => $silent, log => 'closed_log') . <<"END");
+    . index_served($index, plain => [$silent])
+    . egress_proxy(port => $closed, tls => $index->{tls}, files => $silent, addresses => '127.0.0.1', log => 'closed_log')
+    . <<"END");
 <Macro PyExecCode \$name \$pool \$imports>
     <Location "/\$name">
         SetHandler pyexec
@@ -131,20 +127,6 @@ Use PyExecCode waits science-admin *
 <Location "/waits">
     PyExecTimeout 60s
 </Location>
-
-Listen 127.0.0.1:$files
-<VirtualHost 127.0.0.1:$files>
-    ServerName localhost:$files
-    DocumentRoot "$www"
-    DirectoryIndex index.html
-    <Directory "$www">
-        Require all granted
-    </Directory>
-    <Files index.html>
-        ForceType text/html
-    </Files>
-    CustomLog asked "%r"
-</VirtualHost>
 END
 END {
     local $?;

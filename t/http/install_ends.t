@@ -4,33 +4,28 @@
 # taken over. Processes are stopped for what else would be a matter of luck.
 use strict;
 use warnings FATAL => 'all';
-use File::Temp ();
-use PyExec::Egress;
+use PyExec::Index;
 use PyExec::Test;
 use Test::More;
 use Time::HiRes qw(sleep);
 
+once_only();
+
 # More than a killed run with all its processes may take to be gone.
 my $kill_s = 10.5;
-my $source = var('locations') =~ s{/conf/locations\.conf$}{}r;
-my $www = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 my $env = helper_dir();
-my ($files, $out, $tls) = map { PyExec::Test::free_port() } 1 .. 3;
-chmod 0755, $www or die;
-system('/usr/bin/python3', "$source/t/data/inside.py", "$www", $files, "$env") == 0
-    or die 'no index';
-system('chmod', '-R', 'a+rX', "$www") == 0 or die;
+my $index = index_make('inside.py', "$env");
 
-my $server = own_server(egress_modules() . <<"END" . egress_proxy(port => $out, tls => $tls, files => $files, addresses => '127.0.0.1', log => 'egress_log'));
+my $server = own_server(index_modules() . index_served($index) . <<"END");
 PyExecPreload none
 <PyExecPool built>
     PyExecEnvironment "$env"
     PyExecInstall On
     PyExecInstallSource On
-    PyExecInstallIndex http://localhost:$files/simple/
+    PyExecInstallIndex $index->{url}
     PyExecInstallSize 8M
     PyExecInstallTimeout 60s
-    PyExecNetwork proxy=127.0.0.1:$out
+    PyExecNetwork proxy=127.0.0.1:$index->{proxy}
 </PyExecPool>
 <Location "/install">
     SetHandler pyexec
@@ -39,21 +34,6 @@ PyExecPreload none
     PyExecPool built
     PyExecImports *
 </Location>
-Listen 127.0.0.1:$files
-<VirtualHost 127.0.0.1:$files>
-    ServerName localhost:$files
-    DocumentRoot "$www"
-    DirectoryIndex index.html
-    <IfModule !dir_module>
-        LoadModule dir_module "@{[ httpd_module('dir') ]}"
-    </IfModule>
-    <Directory "$www">
-        Require all granted
-    </Directory>
-    <Files index.html>
-        ForceType text/html
-    </Files>
-</VirtualHost>
 END
 my @stopped; # processes that must go on
 END {

@@ -6,30 +6,23 @@
 use strict;
 use warnings FATAL => 'all';
 use File::Find ();
-use File::Temp ();
-use PyExec::Egress;
+use PyExec::Index;
 use PyExec::Test;
 use Test::More;
 
-my $source = var('locations') =~ s{/conf/locations\.conf$}{}r;
-my $www = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 my $env = helper_dir();
-my ($files, $out, $tls) = map { PyExec::Test::free_port() } 1 .. 3;
-chmod 0755, $www or die;
-system('/usr/bin/python3', "$source/t/data/inside.py", "$www", $files, "$env") == 0
-    or die 'no index';
-system('chmod', '-R', 'a+rX', "$www") == 0 or die;
+my $index = index_make('inside.py', "$env");
 
-my $server = own_server(egress_modules() . <<"END" . egress_proxy(port => $out, tls => $tls, files => $files, addresses => '127.0.0.1', log => 'egress_log'));
+my $server = own_server(index_modules() . index_served($index) . <<"END");
 PyExecPreload none
 <PyExecPool built>
     PyExecEnvironment "$env"
     PyExecInstall On
     PyExecInstallSource On
-    PyExecInstallIndex http://localhost:$files/simple/
+    PyExecInstallIndex $index->{url}
     PyExecInstallSize 8M
     PyExecInstallTimeout 60s
-    PyExecNetwork proxy=127.0.0.1:$out
+    PyExecNetwork proxy=127.0.0.1:$index->{proxy}
 </PyExecPool>
 <Macro PyExecWay \$name \$dialect>
     <Location "/\$name">
@@ -42,21 +35,6 @@ PyExecPreload none
 </Macro>
 Use PyExecWay install run
 Use PyExecWay code code
-Listen 127.0.0.1:$files
-<VirtualHost 127.0.0.1:$files>
-    ServerName localhost:$files
-    DocumentRoot "$www"
-    DirectoryIndex index.html
-    <IfModule !dir_module>
-        LoadModule dir_module "@{[ httpd_module('dir') ]}"
-    </IfModule>
-    <Directory "$www">
-        Require all granted
-    </Directory>
-    <Files index.html>
-        ForceType text/html
-    </Files>
-</VirtualHost>
 END
 END {
     local $?;

@@ -7,19 +7,17 @@ use strict;
 use warnings FATAL => 'all';
 use File::Temp ();
 use POSIX ();
-use PyExec::Egress;
+use PyExec::Index;
 use PyExec::Test;
 use Test::More;
 
-my $source = var('locations') =~ s{/conf/locations\.conf$}{}r;
-my $www = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
+once_only();
+
 my $site = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 my $env = helper_dir();
+my $index = index_make('packages.py');
 my ($uid, $gid) = (stat "$env")[4, 5];
-my ($files, $out, $tls) = map { PyExec::Test::free_port() } 1 .. 3;
-chmod 0755, $www, $site or die;
-system('/usr/bin/python3', "$source/t/data/packages.py", "$www") == 0 or die 'no index';
-system('chmod', '-R', 'a+rX', "$www") == 0 or die;
+chmod 0755, $site or die;
 spew('waits.py', <<"END");
 import os, time
 if os.path.exists('$site/die'):
@@ -29,14 +27,14 @@ while not os.path.exists('$site/go'):
 END
 spew('go');
 
-my $server = own_server(egress_modules() . <<"END" . egress_proxy(port => $out, tls => $tls, files => $files, addresses => '127.0.0.1', log => 'egress_log'));
-PyExecInstallIndex http://localhost:$files/simple/
+my $server = own_server(index_modules() . index_served($index) . <<"END");
+PyExecInstallIndex $index->{url}
 PyExecInstallTimeout 120s
 <PyExecPool admin>
     PyExecEnvironment "$env"
     PyExecInstall On
     PyExecPreload none
-    PyExecNetwork proxy=127.0.0.1:$out
+    PyExecNetwork proxy=127.0.0.1:$index->{proxy}
 </PyExecPool>
 <PyExecPool public>
     PyExecEnvironment "$env"
@@ -56,26 +54,13 @@ PyExecInstallTimeout 120s
 </Macro>
 Use PyExecWay admin run
 Use PyExecWay public code
-Listen 127.0.0.1:$files
-<VirtualHost 127.0.0.1:$files>
-    ServerName localhost:$files
-    DocumentRoot "$www"
-    DirectoryIndex index.html
-    <IfModule !dir_module>
-        LoadModule dir_module "@{[ httpd_module('dir') ]}"
-    </IfModule>
-    <Directory "$www">
-        Require all granted
-    </Directory>
-    <Files index.html>
-        ForceType text/html
-    </Files>
-</VirtualHost>
 END
 END {
     local $?;
-    spew('go') if -d $site;
-    $server->{stop}->() if $server;
+    if ($server) {
+        spew('go');
+        $server->{stop}->();
+    }
 }
 my @port = (port => $server->{port});
 my $done = 'Library Installation Successfully';

@@ -5,36 +5,18 @@
 # the other's queue, and nothing is removed that a run of either still loads from.
 use strict;
 use warnings FATAL => 'all';
-use File::Temp ();
 use POSIX ();
-use PyExec::Egress;
+use PyExec::Index;
 use PyExec::Test;
 use Test::More;
 
-my $source = var('locations') =~ s{/conf/locations\.conf$}{}r;
-my $www = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
+once_only();
+
 my $env = helper_dir();
-my ($files, $out, $tls) = map { PyExec::Test::free_port() } 1 .. 3;
-chmod 0755, $www or die;
-system('/usr/bin/python3', "$source/t/data/packages.py", "$www") == 0 or die 'no index';
-system('chmod', '-R', 'a+rX', "$www") == 0 or die;
+my $index = index_make('packages.py');
 
 # The first has the index and the proxy of both.
-my %server = (one => serve(<<"END" . egress_proxy(port => $out, tls => $tls, files => $files, addresses => '127.0.0.1', log => 'egress_log')), two => serve(''));
-Listen 127.0.0.1:$files
-<VirtualHost 127.0.0.1:$files>
-    ServerName localhost:$files
-    DocumentRoot "$www"
-    DirectoryIndex index.html
-    <Directory "$www">
-        Require all granted
-    </Directory>
-    <Files index.html>
-        ForceType text/html
-    </Files>
-    CustomLog asked "%r"
-</VirtualHost>
-END
+my %server = (one => serve(index_served($index)), two => serve(''));
 END {
     local $?;
     $_->{stop}->() for grep { $_ } @server{qw(two one)};
@@ -53,18 +35,15 @@ done_testing();
 sub serve
 {
     my ($more) = @_;
-    my $load = egress_modules() . join '', map {
-        "<IfModule !${_}_module>\nLoadModule ${_}_module \"" . httpd_module($_) . "\"\n</IfModule>\n"
-    } qw(dir);
 
-    return own_server("$load$more" . <<"END");
+    return own_server(index_modules() . $more . <<"END");
 PyExecPreload none
-PyExecInstallIndex http://localhost:$files/simple/
+PyExecInstallIndex $index->{url}
 PyExecInstallTimeout 120s
 <PyExecPool shared>
     PyExecEnvironment "$env"
     PyExecInstall On
-    PyExecNetwork proxy=127.0.0.1:$out
+    PyExecNetwork proxy=127.0.0.1:$index->{proxy}
     PyExecNetworkConnections 1000
     PyExecConcurrency 3
 </PyExecPool>
@@ -174,7 +153,7 @@ sub in_use
     my $run = meanwhile(sub { says('one', <<"END") });
 import demo, time, urllib.request
 def is_there(name):
-    try: return urllib.request.urlopen('http://localhost:$files/' + name).status == 200
+    try: return urllib.request.urlopen('http://localhost:$index->{port}/' + name).status == 200
     except OSError: return False
 is_there('begun')
 while not is_there('go'): time.sleep(0.1)
@@ -189,9 +168,9 @@ END
     }
     both_have();
     ok(-e "$env/$used/demo", '... what the run loads from is still there');
-    open my $go, '>', "$www/go" or die;
+    open my $go, '>', "$index->{www}/go" or die;
     close $go or die;
-    chmod 0644, "$www/go" or die;
+    chmod 0644, "$index->{www}/go" or die;
     is($run->(), '1.0 1.0', '... and it ends with that');
     return;
 }
@@ -227,7 +206,7 @@ sub at_the_same_time
 # Who has many that wait lets the other have its turn.
 sub nobody_waits_for_a_queue
 {
-    my $log = "$www/order";
+    my $log = "$index->{www}/order";
     my $ask = sub {
         my ($who, $pip) = @_;
 
