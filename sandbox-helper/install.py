@@ -32,6 +32,13 @@ VERSION = re.compile(
     r"(?:[-_.]?dev[-_.]?[0-9]*)?"
     r"(?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?", re.ASCII | re.IGNORECASE)
 
+# Of metadata, of one file and of all packages together: several times what
+# hundreds of packages have, and no more than pip has time and memory for.
+MOST_BYTES = 16 << 20
+MOST_WEIGHT = 4000000
+MOST_NESTED = 30  # in a requirement
+LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # of str.splitlines()
+
 # What job_main.h knows as JOB_EXIT_UNCHANGED.
 UNCHANGED = 120
 
@@ -105,47 +112,90 @@ def look(packages):
     return sorted(there)
 
 
-def says_what_it_is(one):
+def texts(metadata):
+    """All that pip may read of it, with the names."""
+    import importlib.metadata
+    one = importlib.metadata.Distribution.at(metadata)
+    for name in ("", "METADATA", "PKG-INFO", "RECORD", "requires.txt",
+                 "entry_points.txt", "top_level.txt", "direct_url.json",
+                 "installed-files.txt", "INSTALLER", "WHEEL"):
+        path = metadata / name
+        if path.is_file() and path.stat().st_size > MOST_BYTES:
+            raise OverflowError(name)
+        yield name, one.read_text(name) or ""
+
+
+def weight(metadata):
+    """What pip has to do with it, in lines of text that is just read: some for
+    each line of RECORD, and many for a header, which may be a requirement."""
+    total = 0
+    try:
+        for name, text in texts(metadata):
+            lines = sum(map(text.count, LINE_ENDS))
+            if name == "RECORD":
+                total += 8 * lines
+            else:
+                total += lines + 40 * text.partition("\n\n")[0].count("\n")
+    except Exception:
+        return MOST_WEIGHT + 1
+    return total
+
+
+def says_what_it_is(one, requirement):
+    for text in one.metadata.get_all("Requires-Dist", ()):
+        if text.count("(") > MOST_NESTED:
+            return False
+        requirement(text)
     return (NAME.fullmatch(one.metadata["Name"]) is not None
             and VERSION.fullmatch(one.version.strip()) is not None)
 
 
 def can_be_uninstalled(one, metadata):
-    """What is listed includes the list, or pip would have nothing to do."""
+    """What is listed includes the metadata, or pip would have nothing to do; no
+    file and no script has a name that none can have."""
     import csv
+    if any("\0" in point.name for point in one.entry_points):
+        return False
     if not metadata.name.lower().endswith(".dist-info"):
-        return one.read_text("installed-files.txt") is not None
-    rows = list(csv.reader(one.read_text("RECORD").splitlines()))
-    return all(rows) and metadata.name + "/METADATA" in [row[0]
-                                                         for row in rows]
+        files = one.read_text("installed-files.txt")
+        return files is not None and "\0" not in files
+    files = {row[0] for row in csv.reader(one.read_text("RECORD").splitlines())}
+    return (metadata.name + "/METADATA" in files
+            and not any("\0" in name for name in files))
 
 
-def is_sound(metadata):
+def is_sound(metadata, requirement):
     """Whether pip can make something of it; all that it may read is text."""
     import importlib.metadata
     try:
         one = importlib.metadata.Distribution.at(metadata)
-        for name in ("", "METADATA", "PKG-INFO", "RECORD", "requires.txt",
-                     "entry_points.txt", "top_level.txt", "direct_url.json",
-                     "installed-files.txt", "INSTALLER", "WHEEL"):
-            one.read_text(name)
-        return says_what_it_is(one) and can_be_uninstalled(one, metadata)
+        return (says_what_it_is(one, requirement)
+                and can_be_uninstalled(one, metadata))
     except Exception:
         return False
 
 
 def mend(packages):
     """pip reads the metadata of all that is there, and gives up at what it
-    cannot read, whatever it was asked for, or does not uninstall. A package can
-    bring that, also by the name of another: it is taken out, and the others can
-    be changed."""
+    cannot read, whatever it was asked for, or does not uninstall, and at more
+    than it has the time for. A package can bring that, also by the name of
+    another: it is taken out, of too much the largest, and the others can be
+    changed."""
+    from pip._vendor.packaging.requirements import Requirement
+    left = MOST_WEIGHT
+    kept = set()
+    found = [name for name in os.listdir(packages) if name.lower().endswith(
+        (".dist-info", ".egg-info"))]
+    for size, name in sorted((weight(pathlib.Path(packages, name)), name)
+                             for name in found):
+        if size <= left and is_sound(pathlib.Path(packages, name),
+                                     Requirement):
+            left -= size
+            kept.add(name)
     for entry in list(os.scandir(packages)):
-        name = entry.name.lower()
-        if name.endswith((".dist-info", ".egg-info")):
-            if is_sound(pathlib.Path(entry.path)):
-                continue
-        elif not name.endswith((".egg", ".egg-link")):  # no wheel has these
-            continue
+        if entry.name in kept or not entry.name.lower().endswith(
+                (".dist-info", ".egg-info", ".egg", ".egg-link")):
+            continue  # no wheel has the latter two
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)
         else:
@@ -191,7 +241,6 @@ def main():
     os.chdir(temporary)
     if base:
         copy(base, packages)
-        mend(packages)
     else:
         os.mkdir(packages)
     enter(prefix, packages, base)
@@ -199,6 +248,7 @@ def main():
         from pip._internal.cli.main import main as pip
     except ImportError as error:
         fail(f"this machine's Python has no pip ({error})")
+    mend(packages)
     before = look(packages)
     if verb == "uninstall":
         check_there(names, before)

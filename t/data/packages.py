@@ -53,6 +53,16 @@ def wheel_bytes(name, version, files, metadata=''):
     return out.getvalue()
 
 
+def packed(data):
+    """The same wheel, made small."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, 'w', zipfile.ZIP_DEFLATED) as wheel:
+        with zipfile.ZipFile(io.BytesIO(data)) as plain:
+            for entry in plain.namelist():
+                wheel.writestr(entry, plain.read(entry))
+    return out.getvalue()
+
+
 def wheel(name, version, files=None, metadata='', fragment=None):
     files = files or {f'{name}/__init__.py': f'VERSION = "{version}"\n',
                       f'{name}/later.py': f'VERSION = "{version}"\n'}
@@ -140,6 +150,27 @@ wheel('empties', '1.0', {
     'empties-1.0.data/purelib/pkga-7.dist-info/METADATA':
         'Metadata-Version: 2.1\nName: pkga\nVersion: 7\n',
     'empties-1.0.data/purelib/pkga-7.dist-info/RECORD': 'nothing,,\n'})
+
+
+def brings(name, metadata='', record='', points=''):
+    """What pip reads of another one when it is asked for that; small on its
+    way, whatever it is then."""
+    info = f'{name}-1.0.data/purelib/pkga-7.dist-info'
+    data = wheel_bytes(name, '1.0', {
+        f'{name}.py': 'x = 1\n',
+        f'{info}/METADATA': 'Metadata-Version: 2.1\nName: pkga\nVersion: 7\n'
+                            + metadata,
+        f'{info}/RECORD': 'pkga-7.dist-info/METADATA,,\n' + record,
+        f'{info}/entry_points.txt': '[console_scripts]\n' + points})
+    put(name, f'{name}-1.0-py3-none-any.whl', packed(data))
+
+
+brings('points', points='nowhere\n')
+brings('zeros', record='a\0/b,,\n')
+brings('asks', metadata='Requires-Dist: !!!\n')
+brings('nests', metadata='Requires-Dist: demo; ' + '(' * 999
+       + 'os_name == "x"' + ')' * 999 + '\n')
+brings('lasts', metadata='X:\n' * 200000)
 wheel('claims', '1.0', {
     'claims.py': 'x = 1\n',
     'claims-1.0.data/purelib/demo-9.0.dist-info/RECORD':
@@ -149,13 +180,8 @@ wheel('claims', '1.0', {
 # More than is taken of the pool that has 1 MiB, and no zip makes it smaller; one
 # that a zip makes small, and unpacked is not.
 wheel('large', '1.0', {'large.py': 'x = 1\n', 'large.bin': os.urandom(3 << 20)})
-BOMB = io.BytesIO()
-with zipfile.ZipFile(BOMB, 'w', zipfile.ZIP_DEFLATED) as bomb:
-    with zipfile.ZipFile(io.BytesIO(wheel_bytes('bomb', '1.0', {
-            'bomb.py': 'x = 1\n', 'bomb.bin': bytes(64 << 20)}))) as plain:
-        for entry in plain.namelist():
-            bomb.writestr(entry, plain.read(entry))
-put('bomb', 'bomb-1.0-py3-none-any.whl', BOMB.getvalue())
+put('bomb', 'bomb-1.0-py3-none-any.whl', packed(wheel_bytes('bomb', '1.0', {
+    'bomb.py': 'x = 1\n', 'bomb.bin': bytes(64 << 20)})))
 put('broken', 'broken-1.0-py3-none-any.whl', b'PK\x03\x04 and no more')
 wheel('other', '1.0', {'other-1.0.dist-info/WHEEL': 'Wheel-Version: 9.0\n'
                        'Root-Is-Purelib: true\nTag: py3-none-any\n',
