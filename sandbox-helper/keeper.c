@@ -164,6 +164,7 @@ static void on_terminate(evutil_socket_t number, short what, void *argument)
     (void)event_del(&keeper->listen_again);
     log_line(LOG_LEVEL_INFO, 322, "draining, %zu connections left",
              keeper->conn_count);
+    keeper_settle_hurry(keeper);
     leave_when_drained(keeper);
 }
 

@@ -108,6 +108,7 @@ void keeper_settle_open(struct keeper_pool *pool)
 void keeper_settle_close(struct keeper_pool *pool)
 {
     (void)event_del(&pool->settle.event);
+    pool->settle.waiting = false; /* or others set that again as they close */
     pxw_writer_free(&pool->settle.answer);
 }
 
@@ -189,6 +190,20 @@ void keeper_settle_look(const struct keeper_pool *pool, bool failed)
 
         if (settle->waiting && shares(pool, &keeper->pools[i])) {
             settle->until_us = failed ? 0 : settle->until_us;
+            (void)look_at(settle, 0); /* or it is looked at in the end */
+        }
+    }
+}
+
+/* Successors get no jobs any more, unless somebody waits for one: they would
+ * never be ready. */
+void keeper_settle_hurry(struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->pool_count; i++) {
+        struct keeper_settle *settle = &keeper->pools[i].settle;
+
+        if (settle->waiting) {
+            settle->until_us = 0;
             (void)look_at(settle, 0); /* or it is looked at in the end */
         }
     }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct keeper;
 struct keeper_pool;
 struct keeper_run;
 
@@ -48,6 +49,9 @@ bool keeper_settle_tolerates(const struct keeper_pool *pool,
 /* A zygote of the pool has its first ready job; or has failed, and then nobody
  * waits any longer. */
 void keeper_settle_look(const struct keeper_pool *pool, bool failed);
+
+/* The keeper drains from now on. */
+void keeper_settle_hurry(struct keeper *keeper);
 
 /* Its client went away. False: its answer was not waiting here. */
 bool keeper_settle_forget(struct keeper_run *run);

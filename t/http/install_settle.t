@@ -75,6 +75,7 @@ not_what_came_before();
 not_after_a_change();
 too_slow();
 failing();
+draining();
 done_testing();
 
 # ---- helpers ----
@@ -270,5 +271,22 @@ sub failing
     unlink "$site/die" or die;
     ok(wait_for(sub { has() eq '1.0' }, 20), '... and runs have it when one does not');
     unlike(join(' ', map { has() } 1 .. 5), qr/2\.0/, '... never what was before');
+    return;
+}
+
+# The keeper is to end, and starts nothing any more.
+sub draining
+{
+    my $keeper = keeper($server->{pid});
+    my $asked;
+
+    unlink "$site/go" or die;
+    $asked = begin_and_commit('-i demo==2.0', 'a keeper that is to end');
+    is(has(), '1.0', '... runs go on');
+    kill 'TERM', $keeper;
+    is(answer_of($asked, 8), $done, '... it answers without waiting any longer');
+    ok(wait_for(sub { !kill 0, $keeper }, 8), '... and ends');
+    spew('go');
+    ok(wait_for(sub { has() eq '2.0' }, 20), '... and the next one has it all');
     return;
 }
