@@ -101,6 +101,7 @@ static void on_idle(evutil_socket_t fd, short what, void *argument)
                  pool->conf->name, (int)branch->zygotes.current->ends.pid,
                  branch->plan->label, pool->conf->idle_ms);
         keeper_branch_let_go(branch);
+        keeper_settle_look(pool, false);
     }
 }
 

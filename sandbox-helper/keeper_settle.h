@@ -46,8 +46,8 @@ bool keeper_settle_begin(struct keeper_pool *pool, struct keeper_run *run,
 bool keeper_settle_tolerates(const struct keeper_pool *pool,
                              const char *generation);
 
-/* A zygote of the pool has its first ready job; or has failed, and then nobody
- * waits any longer. */
+/* A zygote of the pool has its first ready job, or was let go; or has failed, and
+ * then nobody waits any longer. */
 void keeper_settle_look(const struct keeper_pool *pool, bool failed);
 
 /* The keeper drains from now on. */

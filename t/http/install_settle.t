@@ -25,6 +25,17 @@ if os.path.exists('$site/die'):
 while not os.path.exists('$site/go'):
     time.sleep(0.01)
 END
+spew('holds.py', <<"END");
+import os, time
+forks = []
+def hold():
+    while len(forks) > 1 and os.path.exists('$site/hold'):
+        time.sleep(0.01)
+# The first one tries its confinement.
+os.register_at_fork(before=lambda: forks.append(1), after_in_child=hold)
+while not os.path.exists('$site/go'):
+    time.sleep(0.01)
+END
 spew('go');
 
 my $server = own_server(index_modules() . index_served($index) . <<"END");
@@ -43,6 +54,12 @@ PyExecInstallTimeout 120s
     PyExecConcurrency 2
     PyExecQueueTimeout 100ms
 </PyExecPool>
+<PyExecPool idle>
+    PyExecEnvironment "$env"
+    PyExecSitePackages "$site"
+    PyExecPreload holds
+    PyExecIdle 1s
+</PyExecPool>
 <Macro PyExecWay \$name \$dialect>
     <Location "/\$name">
         SetHandler pyexec
@@ -54,6 +71,7 @@ PyExecInstallTimeout 120s
 </Macro>
 Use PyExecWay admin run
 Use PyExecWay public code
+Use PyExecWay idle code
 END
 END {
     local $?;
@@ -75,6 +93,7 @@ not_what_came_before();
 not_after_a_change();
 too_slow();
 failing();
+let_go_meanwhile();
 draining();
 done_testing();
 
@@ -271,6 +290,26 @@ sub failing
     unlink "$site/die" or die;
     ok(wait_for(sub { has() eq '1.0' }, 20), '... and runs have it when one does not');
     unlike(join(' ', map { has() } 1 .. 5), qr/2\.0/, '... never what was before');
+    return;
+}
+
+# An interpreter that is let go before it has a job that is ready, which this
+# module keeps it from.
+sub let_go_meanwhile
+{
+    my $before = current();
+    my $is_used = sub { run_code('/idle', "import sys\nprint('holds' in sys.modules)\nimport holds", @port)->{output} eq "True\n" };
+    my $asked;
+
+    ok(wait_for($is_used, 20), 'a pool that is let go when it is idle');
+    unlink "$site/go" or die;
+    $asked = begin('-i demo==2.0');
+    ok(wait_for(sub { $is_used->() && current() ne $before }, 60), '... is used up to an installation');
+    spew('hold');
+    spew('go');
+    is(answer_of($asked, 7), $done, '... and is not waited for when it is let go');
+    unlink "$site/hold" or die;
+    is(answer_of(begin('-i demo==1.0')), $done, 'again');
     return;
 }
 
