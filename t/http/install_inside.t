@@ -66,10 +66,25 @@ sub state_of_env
     return join "\n", sort @found;
 }
 
-# The programs that pip has started are python3 each, ours are not.
+# The programs that pip has started.
 sub left_behind
 {
-    return join ' ', grep { ((proc_status($_) // {})->{Name} // '') eq 'python3' } descendants($server->{pid});
+    return join ' ', grep { !/^(?:apache2|httpd|pyexecd|pyexec-zygote)$/ } map { $_->{Name} } descendants($server->{pid});
+}
+
+# Whether they would be seen.
+sub is_seen_while_it_runs
+{
+    my ($name) = @_;
+    my $body = json_text({ script => '', pip => "-i $name", timeout => 10 });
+    my $socket = raw_open(@port);
+
+    print $socket "POST /install HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        . "Connection: close\r\nContent-Length: " . length($body) . "\r\n\r\n$body";
+    ok(wait_for(sub { left_behind() =~ /python/ }, 30), "$name: its program is seen");
+    close $socket;
+    ok(wait_for(sub { left_behind() eq '' }, 30), '... until its client has left');
+    return;
 }
 
 # ---- honest, and what a hostile one meets ----
@@ -111,6 +126,7 @@ is(join(' ', @{ $probes->{root} // [] }), join(' ', grep { my $have = $_; grep {
 
 my $before = state_of_env();
 
+is_seen_while_it_runs('loops');
 unlike($before, qr/^(?!100644|040755|current)/m, 'files and directories, with modes of ours');
 for my $case (
     # pip shows no more of what a build says.
