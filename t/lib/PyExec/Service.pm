@@ -111,14 +111,20 @@ sub run_with_sockets
     exec @command or POSIX::_exit(127);
 }
 
+# Also for its keepers, which listen at its sockets until they end: the next
+# service cannot while they do.
 sub service_stop
 {
     my ($place, $signal) = @_;
     my $pid = delete $place->{pid} or return;
+    my @below = descendants($pid);
+    my $status;
 
     kill $signal || 'TERM', $pid;
     waitpid $pid, 0;
-    return $?;
+    $status = $?;
+    wait_for(sub { !grep { is_alive($_->{Pid}) } @below }, 20);
+    return $status;
 }
 
 sub service_log { return slurp($_[0]{log}) // '' }
