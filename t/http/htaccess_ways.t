@@ -158,7 +158,7 @@ END { local $?; $server->{stop}->() if $server }
 my $plain = allowed(fresh('on', ''));
 
 plan tests => 2 + keys(%open) * (1 + @others) + keys(%closed) * (@wishes + @others)
-    + 2 * keys(%overrides) + @ways + 5;
+    + 2 * keys(%overrides) + @ways + 6;
 
 like($plain, qr/^5 \d+ 9\d\d 400 400 413$/, 'what the places allow');
 is(join(' ', grep { !exists $line{$_} } map { $_->[3] } @directives), '', 'every directive is tried');
@@ -283,7 +283,11 @@ sub links
     is(allowed($deeper), $plain, 'ten directories deep');
     my $mixed = fresh('on', "PyExecTimeout 1\n$line{PyExecTimeout}");
     like(allowed($mixed), qr/^3 /, 'what was tightened stays so');
-    is(request('GET', '/off/d1/run', port => $server->{port})->{body} =~ /pyexec_/ ? 1 : 0, 0,
-       'no metrics anywhere');
+    for my $place ('on', 'off') {
+        my $answer = request('GET', '/' . fresh($place, 'SetHandler pyexec-metrics') . '/run', port => $server->{port});
+
+        ok($answer->{status} == 403 && $answer->{body} !~ /pyexec_/, "no metrics: $place")
+            or diag("$answer->{status} $answer->{body}");
+    }
     return;
 }
