@@ -37,14 +37,15 @@ sub restarted
     my $keeper = keeper($server->{pid});
 
     kill 'USR1', $server->{pid};
-    wait_for(sub { (keeper($server->{pid}) || $keeper) != $keeper }, 20);
-    wait_for(sub { request('GET', '/health', port => $port)->{status} == 200 }, 20);
+    ok(wait_for(sub { (keeper($server->{pid}) || $keeper) != $keeper }, 20), 'another keeper after a restart');
+    ok(wait_for(sub { request('GET', '/health', port => $port)->{status} == 200 }, 20), '... which serves');
     return;
 }
 
 sub attacked
 {
     my ($when) = @_;
+    my $log_at = length error_log($server);
     my ($socket) = glob "$server->{dir}/pyexec/*.sock";
     # All but the inits of PID namespaces, which setns(2) needs to be dumpable and
     # which hold neither a descriptor nor a secret (slot.c).
@@ -67,7 +68,7 @@ sub attacked
     cmp_ok(scalar @pids, '>', 4, '... there are processes to look into');
     is(json_text($told->{reached} || ['none']), '[]', '... and none can be');
     # One line a second: which of them it names is chance.
-    ok(wait_for(sub { error_log($server) =~ /PYX0330: closed a connection: / }, 5),
+    ok(wait_for(sub { substr(error_log($server), $log_at) =~ /PYX0330: closed a connection: / }, 5),
        '... the log tells');
     like(request('GET', '/metrics', port => $port)->{body},
          qr/^pyexec_up 1\n(?!.*^pyexec_runs_total\{[^}]*\} [1-9])/ms,
