@@ -329,7 +329,7 @@ my @accepted = (
     ['nothing is switched on', "PyExecHelperProgram /nonexistent/x\n", undef],
 );
 
-plan tests => 2 * @refused + 2 * @accepted + 4;
+plan tests => 2 * @refused + 2 * @accepted + 6;
 
 for my $case (@refused) {
     my ($name, $text, $says, $bare) = @$case;
@@ -388,6 +388,7 @@ for my $pair (['<Location "/execute">', '<Location "/execute">'],
     my ($in_example, $by_default) = map { $_ || {} }
         $said->{ $pair->[0] }, $default->{ $pair->[1] };
 
+    cmp_ok(scalar keys %$by_default, '>', 10, "$pair->[1]: the dump has its defaults");
     delete @{$_}{ keys %examples } for $in_example, $by_default;
     is_deeply($in_example, $by_default, "$pair->[0]: it tells the defaults");
 }
