@@ -173,8 +173,8 @@ for (@origins) {
     my $answer = post_json($place, { code => 'print(1)' },
                            headers => { Origin => $origin });
 
-    is($answer->{headers}{'access-control-allow-origin'}, $allowed,
-       "$place called from $origin");
+    is_deeply([$answer->{status}, $answer->{headers}{'access-control-allow-origin'}], [200, $allowed],
+              "$place called from $origin");
 }
 
 # Two requests at once on one connection: both are answered, in order.
