@@ -105,10 +105,10 @@ sub served
        'httpd has started no helper');
     is(sprintf('%o', $state[2]), '100600', 'the set-up is kept for its owner');
     is(sprintf('%o', $control[2] & 0777), '600', '... who has the control socket');
-    ok(run_code('/execute', "try:\n    open('$place->{dir}/setup')\n    print('open')\n"
-                . "except OSError as e:\n    print(type(e).__name__)",
-                port => $server->{port})->{output} !~ /open/,
-       'no run can open it');
+    like(run_code('/execute', "try:\n    open('$place->{dir}/setup')\n    print('open')\n"
+                  . "except OSError as e:\n    print(type(e).__name__)",
+                  port => $server->{port})->{output}, qr/^(?:FileNotFound|Permission)Error$/,
+         'no run can open it');
     is((proc_status(keeper($place->{pid}))->{Uid} =~ /^(\d+)/)[0],
        as_root() ? getpwnam('daemon') : $>, 'the keeper runs as whom it shall');
     return;
