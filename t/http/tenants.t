@@ -157,7 +157,7 @@ my @fields = (
      { imports => ['*'] }, { dialect => 'run' }),
 );
 
-plan tests => @names + 1 + @paths + @fields + 6 + 10 + 10;
+plan tests => @names + 1 + @paths + @fields + 6 + 11 + 10;
 
 is(policy_of(@$_[2 .. $#$_]), $_->[1], "Host: $_->[0]") for @names;
 is(request('POST', '/execute', port => $server->{port}, host => 'other.test',
@@ -213,9 +213,11 @@ sub looks_around
 {
     my $run = begin('good.test', "import time\nheld = input()\nprint(held, flush=True)\n"
                     . "time.sleep(15)", stdin => $secret);
+    my ($socket) = glob "$server->{dir}/pyexec/*.sock";
     my $halves = join "', '", substr($secret, 0, 9), substr $secret, 9;
     my $answer;
 
+    ok(-S ($socket // ''), 'the helper has a socket');
     # Its script is at work: it has been given more than a standby job gets.
     ok(wait_for(sub { load('good.test') eq '1 0' }, 30), 'good: a run goes on');
     $answer = at('evil.test', <<"END");
@@ -238,7 +240,7 @@ look('files', lambda: [p for d in ('/tmp', '/var/tmp', '/dev/shm', '/run', '.') 
 look('other directories', lambda: [d for d in ('$docs', '$server->{dir}') if os.path.exists(d)])
 look('environment', lambda: wanted in str(os.environ))
 def connects():
-    s = socket.socket(socket.AF_UNIX); s.connect(glob.glob('$server->{dir}/*sock*')[0]); return True
+    s = socket.socket(socket.AF_UNIX); s.connect('$socket'); return True
 look('the helper', connects)
 def reaches():
     s = socket.create_connection(('127.0.0.1', $server->{port}), 2); return True
