@@ -20,7 +20,7 @@ my %ends = (
     'leaving' => ['/t/wall-20s', "while True: pass\n"],
 );
 
-plan tests => 4 * keys(%ends) + 1;
+plan tests => 5 * keys(%ends) + 1;
 all_zygotes();
 burst();
 for my $name (sort keys %ends) {
@@ -30,6 +30,7 @@ for my $name (sort keys %ends) {
     my $ran = $name eq 'leaving' ? leave($place, "$stay$end")
         : run_code($place, "$stay$end")->{output} =~ /^tried \d+, left 0\n/;
 
+    cmp_ok(scalar @{ $before->{files} }, '>', as_root() ? 1 : 0, "$name: files can be seen");
     ok($ran, "$name: it tried, and nothing was to be had");
     wait_for(sub {
         $after = census();
