@@ -18,13 +18,13 @@ my $letters = join ', ', @letters;
 
 my $clean = settled();
 my @names = sort keys %$clean;
-plan tests => 2 + 1 + 3 * @names + 4 + 3 + 2;
+plan tests => 2 + 1 + 3 * @names + 5 + 3 + 3;
 
 cmp_ok(scalar @names, '>', 40, 'there are rows');
 is_deeply(looked("$state\nlook()"), $clean, 'two runs start from one state');
 state_of_the_process();
 SKIP: {
-    skip "AddressSanitizer's own memory is too much to be searched", 4
+    skip "AddressSanitizer's own memory is too much to be searched", 5
         if sanitized();
     memory_of_the_process();
 }
@@ -145,7 +145,7 @@ sub memory_of_the_process
     }
     is($later, 0, 'memory: not by a later run');
     my $socket = beside("$memory\n$put");
-    spinning_job();
+    ok(spinning_job(), 'memory: a run that has put it there goes on');
     for (1 .. 2) {
         ($hits) = searched('');
         $beside = $hits if $hits ne '0';
@@ -187,7 +187,7 @@ sub threads
     my $alone = run_code($place, "${source}print(started)")->{output};
     my $socket = beside($source);
 
-    spinning_job();
+    ok(spinning_job(), 'threads: a run that has all of its own goes on');
     cmp_ok($alone, '>', 10, 'threads: as many as the limit allows');
     is(run_code($place, "${source}print(started)")->{output}, $alone,
        'threads: as many beside a run that has all of its own');
