@@ -282,7 +282,7 @@ sub run_it
                      %more }, port => $server->{port})->{json} || {};
 }
 
-plan tests => 4 * @cases + 2 * keys(%probes) + 14;
+plan tests => 4 * @cases + 2 * keys(%probes) + 15;
 
 for my $case (@cases) {
     my ($name, $place, $source, $end, $output) = @$case;
@@ -338,7 +338,7 @@ ok(wait_for(sub { !strays() }, 10), '... and are gone with their client');
 my $child = fork;
 die "fork: $!" unless defined $child;
 POSIX::_exit(run_it('long', "start(burn); nap()") ? 0 : 1) unless $child;
-wait_for(sub { strays() == 1 }, 15);
+ok(wait_for(sub { strays() == 1 }, 15), 'a run with a child goes on');
 my @tree = map { $_->{Pid} } jobs($server->{pid});
 kill 'KILL', zygotes($server->{pid});
 ok(wait_for(sub { !grep { is_alive($_) } @tree }, 10),
