@@ -174,7 +174,8 @@ sub wait_for_members
         my $number = 0;
 
         @are = front_members($cluster);
-        return !grep { $number++; !$wanted{$number} == !/HcFl|Err/ } @are;
+        return @are == @{ $cluster->{nodes} }
+            && !grep { $number++; $_ eq 'unknown' || !$wanted{$number} == !/HcFl|Err/ } @are;
     }, 30);
     Test::More::diag('the nodes are ' . join ', ', @are);
     return;
