@@ -53,6 +53,8 @@ END
         $output = <$pipe>;
     }
     close $pipe;
+    # What it says before it crashes is no verdict.
+    die 'httpd -t ended by signal ' . ($? & 127) . ":\n$output" if $? & 127;
     $output =~ s{\Q$dir\E/c\.conf}{FILE}g;
     return { status => $? >> 8, output => $output };
 }
