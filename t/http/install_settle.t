@@ -289,7 +289,7 @@ sub failing
     is(answer_of($asked, 9), $done, '... is answered at once');
     unlink "$site/die" or die;
     ok(wait_for(sub { has() eq '1.0' }, 20), '... and runs have it when one does not');
-    unlike(join(' ', map { has() } 1 .. 5), qr/2\.0/, '... never what was before');
+    is(join(' ', map { has() } 1 .. 5), join(' ', ('1.0') x 5), '... never what was before');
     return;
 }
 
