@@ -187,7 +187,7 @@ my @results = (
      . " return 5", '5'],
 );
 
-plan tests => 4 * (@ends + @replaced) + 3 * @results + 4;
+plan tests => 4 * (@ends + @replaced) + 3 * @results + 5;
 
 wait_for(sub { run_code($code, '')->{returncode} eq '0' }, 30);
 my $log_at = -s log_file();
@@ -253,6 +253,7 @@ for (@results) {
 }
 
 is(keeper(), $keeper, 'the same keeper');
+cmp_ok(scalar @zygotes, '>=', 3, 'zygotes were there');
 is_deeply([grep { !is_alive($_) } @zygotes], [], 'the same zygotes');
 cmp_ok(peak_kib($keeper) - $memory, '<', 64 << 10,
        'the keeper held no more than a few results');
