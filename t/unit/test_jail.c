@@ -152,8 +152,10 @@ static void __attribute__((noreturn)) swap_without_end(void)
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) {
-        (void)renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1],
-                        RENAME_EXCHANGE);
+        if (renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE)
+            != 0) {
+            _exit(1);
+        }
     }
 }
 
@@ -162,6 +164,7 @@ static void __attribute__((noreturn)) swap_without_end(void)
  * at. */
 static void test_swapped_for_a_link(void **state)
 {
+    struct stat status;
     pid_t owner = fork();
     bool held = true;
 
@@ -170,9 +173,14 @@ static void test_swapped_for_a_link(void **state)
     if (owner == 0) {
         swap_without_end();
     }
+    while (lstat(below("a/b"), &status) != 0 || !S_ISLNK(status.st_mode)) {
+        assert_int_equal(waitpid(owner, NULL, WNOHANG), 0);
+    }
     for (int i = 0; held && i < ATTEMPTS; i++) {
+        enum end end = enter(list("a", "a/b"));
+
         /* That it goes well now and then is not promised. */
-        held = enter(list("a", "a/b")) != NOT_AS_MEANT;
+        held = end == ENTERED || end == REFUSED;
     }
     (void)kill(owner, SIGKILL);
     assert_int_equal(waitpid(owner, NULL, 0), owner);
