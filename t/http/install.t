@@ -310,7 +310,7 @@ sub failures
     fails('-i pkga nosuch', qr/nosuch/);
     fails('-i lacks', qr/nowhere/);
     fails('-i forged', qr/HASHES.*\n(?:.*\n)*.*Expected sha256 0{64}/);
-    fails('-i broken', qr/ERROR: .*broken/i);
+    fails('-i broken', qr/\A(?!.*No matching distribution)ERROR: .*broken/si);
     fails('-i other', qr/Wheel-Version/);
     fails('-i demo==1.0.x.y', qr/ERROR: /);
     fails('-i demo', qr/No matching distribution/, '/denied', 'an index that the proxy refuses');
@@ -322,7 +322,7 @@ sub failures
 sub hostile
 {
     for my $name (qw(escape deepescape absolute dataescape)) {
-        fails("-i $name", qr/ERROR: .*$name/);
+        fails("-i $name", qr/\A(?!.*No matching distribution)ERROR: .*$name/s);
     }
     is(found(qr/escape/), '', 'nothing of them is in any directory');
     ok(!-e '/tmp/escaped.py' && !-e '/tmp/escaped', '... or outside');
@@ -330,8 +330,10 @@ sub hostile
     is(says("import hooks\nprint(hooks.VERSION)"), '1.0', '... is there');
     is(says('import sys, json; print(hasattr(sys, "pth_was_executed"), hasattr(sys, "site_was_executed"), hasattr(json, "TAKEN"))'),
        'False False False', '... nothing of it was executed, and no module of Python\'s replaced');
+    isnt(found(qr{/hooks\b}), '', '... its files can be found');
     is(found(qr{/hooks-(?:run|shell)$|/share/hooks}), '', '... scripts and data files were not taken over');
-    is(says("import glob\nprint(glob.glob('$env{main}/**/*.pth', recursive=True))"), '[]', '... nor the .pth');
+    is(says("import glob\nprint(*(len(glob.glob('$env{main}/**/' + name, recursive=True)) for name in ('hooks*.dist-info', '*.pth')))"),
+       '1 0', '... nor the .pth');
     installed_well('-u hooks');
     is(listed(), 'demo 1.0', '... and is gone from the list');
     # Each is, or brings, what pip comes across whatever it is to do.
@@ -463,8 +465,8 @@ sub limits
     my $took;
 
     installed_well('-i demo==1.0', 'a small one', '/small');
-    fails('-i large', qr/No space|too large|PyExecInstallSize|ERROR|Connection/, '/small', 'more than PyExecInstallSize');
-    fails('-i bomb', qr/No space|too large|PyExecInstallSize|ERROR/, '/small', 'more than that when it is unpacked');
+    fails('-i large', qr/No space left|Connection (?:broken|reset)/, '/small', 'more than PyExecInstallSize');
+    fails('-i bomb', qr/No space left/, '/small', 'more than that when it is unpacked');
     installed_well('-i demo==2.0', '... and another small one', '/small');
     is(listed('/small'), 'demo 2.0', '... is what is there');
     is(found(qr/\.bin$/), '', '... and of the large ones nothing');
