@@ -119,8 +119,8 @@ my %expected = (
 for my $name (sort keys %expected) {
     like($probes->{$name} // 'not tried', $expected{$name}, "from inside: $name");
 }
-is(join(' ', @{ $probes->{root} // [] }), join(' ', grep { my $have = $_; grep { $_ eq $have } @{ $probes->{root} // [] } }
-    qw(bin dev etc lib lib64 opt sandbox tmp usr)), 'from inside: the root is the sandbox\'s');
+like(join(' ', @{ $probes->{root} // [] }), qr/^(?:bin )?dev etc lib (?:lib64 )?(?:opt )?sandbox tmp usr$/,
+     'from inside: the root is the sandbox\'s');
 
 # ---- what it leaves behind ----
 
@@ -131,8 +131,8 @@ unlike($before, qr/^(?!100644|040755|current)/m, 'files and directories, with mo
 for my $case (
     # pip shows no more of what a build says.
     [fills => qr/failed/], [inodes => qr/failed/],
-    [deep => qr/not taken over: their directories are too deep/], [kills => qr/ERROR|signal/],
-    [removes => qr/./], [exits => qr/./],
+    [deep => qr/not taken over: their directories are too deep/], [kills => qr/ended by signal 9/],
+    [removes => qr{Errno.*/sandbox/environment/packages}], [exits => qr/ended by signal 15/],
     # Whoever holds pip's pipe keeps it waiting.
     [forks => qr/timed out/, timeout => 6], [loops => qr/timed out/, timeout => 4],
 ) {
