@@ -173,11 +173,15 @@ void keeper_branch_is_up(struct keeper_branch *branch)
 
 void keeper_branch_is_ready(struct keeper_branch *branch)
 {
-    if (branch->resting) {
-        branch->pool->queue.woken_us = fdio_now_us();
+    struct keeper_pool *pool = branch->pool;
+
+    /* The one that can serve every run: until it does nobody waits for a
+     * place. */
+    if (branch == &pool->branches[0] && branch->resting) {
+        pool->queue.woken_us = fdio_now_us();
     }
     branch->resting = false;
-    keeper_queue_serve(branch->pool);
+    keeper_queue_serve(pool);
 }
 
 void keeper_branch_failed(struct keeper_branch *branch)

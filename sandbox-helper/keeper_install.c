@@ -108,6 +108,14 @@ static bool has_lock(struct keeper_pool *pool)
     return false;
 }
 
+bool keeper_install_shares(const struct keeper_pool *pool,
+                           const struct keeper_pool *other)
+{
+    return pool != other && pool->conf->environment != NULL
+           && other->conf->environment != NULL
+           && strcmp(pool->conf->environment, other->conf->environment) == 0;
+}
+
 void keeper_install_look(struct keeper_pool *pool)
 {
     for (size_t i = 0; i < pool->plan.count; i++) {
@@ -184,9 +192,7 @@ void keeper_install_settled(struct keeper_pool *pool)
     for (size_t i = 0; i < keeper->pool_count; i++) {
         struct keeper_pool *other = &keeper->pools[i];
 
-        if (other != pool && other->conf->environment != NULL
-            && strcmp(other->conf->environment, pool->conf->environment)
-                   == 0) {
+        if (keeper_install_shares(pool, other)) {
             keeper_install_look(other);
             for (size_t k = 0; k < other->plan.count; k++) {
                 keeper_jobs_drop_stale(&other->branches[k]);

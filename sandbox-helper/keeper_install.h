@@ -43,6 +43,10 @@ bool keeper_install_ended(struct keeper_pool *pool, int status,
  * and another keeper may install. */
 void keeper_install_settled(struct keeper_pool *pool);
 
+/* Whether these two load from one environment. */
+bool keeper_install_shares(const struct keeper_pool *pool,
+                           const struct keeper_pool *other);
+
 /* Replaces zygotes of the pool that have loaded other packages than the current
  * ones: at once, or where those are still tolerated when others are warm. */
 void keeper_install_look(struct keeper_pool *pool);

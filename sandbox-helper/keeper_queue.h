@@ -60,7 +60,7 @@ struct keeper_queue
 {
     struct keeper_tenants tenants;
     size_t length; /* of all tenants together */
-    uint64_t woken_us; /* when jobs were ready again after all was let go */
+    uint64_t woken_us; /* when the first branch was ready after it rested */
 };
 
 void keeper_queue_open(struct keeper_pool *pool);

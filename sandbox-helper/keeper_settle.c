@@ -25,14 +25,6 @@
 #include <event2/event.h>
 #include <string.h>
 
-static bool shares(const struct keeper_pool *one,
-                   const struct keeper_pool *other)
-{
-    return one != other && one->conf->environment != NULL
-           && other->conf->environment != NULL
-           && strcmp(one->conf->environment, other->conf->environment) == 0;
-}
-
 static bool is_settled(struct keeper_pool *other)
 {
     keeper_install_look(other); /* asks for what is still missing */
@@ -55,7 +47,7 @@ static bool all_settled(struct keeper_pool *pool)
     bool all = true;
 
     for (size_t i = 0; i < keeper->pool_count; i++) {
-        if (shares(pool, &keeper->pools[i])) {
+        if (keeper_install_shares(pool, &keeper->pools[i])) {
             all = is_settled(&keeper->pools[i]) && all;
         }
     }
@@ -171,7 +163,7 @@ bool keeper_settle_tolerates(const struct keeper_pool *pool,
     for (size_t i = 0; i < keeper->pool_count; i++) {
         const struct keeper_pool *other = &keeper->pools[i];
 
-        if (other->conf->install_bytes > 0 && shares(pool, other)
+        if (other->conf->install_bytes > 0 && keeper_install_shares(pool, other)
             && strcmp(other->settle.base, generation) == 0
             && is_changing(other)) {
             return !keeper->draining;
@@ -188,7 +180,7 @@ void keeper_settle_look(const struct keeper_pool *pool, bool failed)
                        && i < keeper->pool_count; i++) {
         struct keeper_settle *settle = &keeper->pools[i].settle;
 
-        if (settle->waiting && shares(pool, &keeper->pools[i])) {
+        if (settle->waiting && keeper_install_shares(pool, &keeper->pools[i])) {
             settle->until_us = failed ? 0 : settle->until_us;
             (void)look_at(settle, 0); /* or it is looked at in the end */
         }
