@@ -6,9 +6,9 @@ use strict;
 use warnings FATAL => 'all';
 use File::Basename ();
 use File::Path ();
-use POSIX ();
 use Time::HiRes qw(sleep);
 use PyExec::Metrics;
+use PyExec::Parallel;
 use PyExec::Test;
 use Test::More;
 
@@ -90,23 +90,19 @@ sub beside_a_run
 {
     my ($level) = @_;
     my $had = $last;
-    my $pid = open my $run, '-|';
-
-    die "fork: $!" unless defined $pid;
-    if (!$pid) {
+    my $run = meanwhile(sub {
         my $script = "print('begun')\nimport time\ntime.sleep(5)\nimport mine\nprint(mine.NUMBER)";
 
-        syswrite STDOUT, run_code("/$level", $script, @port)->{output} // 'nothing';
-        POSIX::_exit(0);
-    }
+        return run_code("/$level", $script, @port)->{output};
+    });
+
     ok(wait_for(sub { metrics($server->{port})->{ series('pyexec_running', pool => $level) } }, 10),
        "$level: a run goes on") or return;
     for my $round (1 .. 3) {
         install();
         is(has("/$level"), $last, "$level: other packages, round $round");
     }
-    is(do { local $/ = undef; <$run> }, "begun\n$had\n", '... a run that goes on keeps what it had');
-    close $run;
+    is($run->(), "begun\n$had\n", '... a run that goes on keeps what it had');
     return;
 }
 
@@ -179,7 +175,7 @@ sub stopped_while_starting
         my ($zygote, @runs);
 
         install();
-        @runs = map { run_meanwhile("import time, mine\ntime.sleep(1.5)\nprint(mine.NUMBER)") } 1 .. 2;
+        @runs = map { meanwhile(\&slow_run) } 1 .. 2;
         for (my $end = time + 20; !$zygote && time < $end;) {
             ($zygote) = grep { !$had{$_} } children($keeper);
         }
@@ -193,19 +189,11 @@ sub stopped_while_starting
     return;
 }
 
-sub run_meanwhile
+sub slow_run
 {
-    my ($source) = @_;
-    my $pid = open my $pipe, '-|';
+    my $answer = run_code('/single', "import time, mine\ntime.sleep(1.5)\nprint(mine.NUMBER)", @port);
 
-    die "fork: $!" unless defined $pid;
-    if (!$pid) {
-        my $answer = run_code('/single', $source, @port);
-
-        syswrite STDOUT, $answer->{output} // json_text($answer);
-        POSIX::_exit(0);
-    }
-    return sub { local $/ = undef; my $said = <$pipe>; close $pipe; return $said };
+    return $answer->{output} // json_text($answer);
 }
 
 sub children

@@ -12,6 +12,7 @@ use MIME::Base64 qw(encode_base64);
 use POSIX ();
 use PyExec::Egress;
 use PyExec::Index;
+use PyExec::Parallel;
 use PyExec::Test;
 use Test::More;
 
@@ -378,22 +379,6 @@ sub removal
 }
 
 # ---- more than one at a time ----
-
-# Does it in another process; a function that waits and returns what it gave.
-sub meanwhile
-{
-    my ($what) = @_;
-    my $pid = open my $pipe, '-|';
-
-    die "fork: $!" unless defined $pid;
-    if (!$pid) {
-        my $said = eval { $what->() } // "died: $@";
-
-        syswrite STDOUT, $said;
-        POSIX::_exit(0);
-    }
-    return sub { local $/ = undef; my $said = <$pipe>; close $pipe; return $said };
-}
 
 # A run that goes on has what it began with, also what it imports later.
 sub in_use

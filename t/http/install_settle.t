@@ -6,8 +6,8 @@
 use strict;
 use warnings FATAL => 'all';
 use File::Temp ();
-use POSIX ();
 use PyExec::Index;
+use PyExec::Parallel;
 use PyExec::Test;
 use Test::More;
 
@@ -156,19 +156,6 @@ END
     return ($answer->{output} // json_text($answer)) =~ s/\n//r;
 }
 
-# A run of another process; a function that waits and returns what it found.
-sub has_meanwhile
-{
-    my $pid = open my $pipe, '-|';
-
-    die "fork: $!" unless defined $pid;
-    if (!$pid) {
-        syswrite STDOUT, eval { has() } // "died: $@";
-        POSIX::_exit(0);
-    }
-    return sub { local $/ = undef; my $said = <$pipe>; close $pipe; return $said };
-}
-
 # Until it is installed, and would be answered if nobody had to start.
 sub begin_and_commit
 {
@@ -240,7 +227,7 @@ sub not_what_came_before
     unlink "$site/go" or die;
     $asked = begin_and_commit('-i pkgb', 'and then another one');
     is(answer_of($asked, 9), $done, '... is answered at once: no run would be served by what is older');
-    $run = has_meanwhile();
+    $run = meanwhile(\&has);
     spew('go');
     is($run->(), 'none', '... but with what they have done');
     is(answer_of(begin('-i demo==1.0')), $done, 'again');
@@ -258,7 +245,7 @@ sub not_after_a_change
     $asked = begin_and_commit('-i demo==2.0', 'a change by hand');
     is(has(), '1.0', '... runs go on');
     take_away();
-    $run = has_meanwhile();
+    $run = meanwhile(\&has);
     is(answer_of($asked, 9), $done, '... and nothing more is waited for');
     spew('go');
     is($run->(), 'none', '... runs have what is current now');
@@ -274,7 +261,7 @@ sub too_slow
     unlink "$site/go" or die;
     $asked = begin_and_commit('-i demo==2.0', 'a start that takes too long');
     is(answer_of($asked, 20), $done, '... is answered all the same');
-    $run = has_meanwhile();
+    $run = meanwhile(\&has);
     spew('go');
     is($run->(), '2.0', '... and runs have it when it has come');
     return;

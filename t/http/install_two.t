@@ -5,8 +5,8 @@
 # the other's queue, and nothing is removed that a run of either still loads from.
 use strict;
 use warnings FATAL => 'all';
-use POSIX ();
 use PyExec::Index;
+use PyExec::Parallel;
 use PyExec::Test;
 use Test::More;
 
@@ -109,22 +109,6 @@ sub generations
 {
     opendir my $dir, "$env" or die;
     return sort grep { !/^(?:\.\.?|lock|turn|current)$/ } readdir $dir;
-}
-
-# Does it in another process; a function that waits and returns what it gave.
-sub meanwhile
-{
-    my ($what) = @_;
-    my $pid = open my $pipe, '-|';
-
-    die "fork: $!" unless defined $pid;
-    if (!$pid) {
-        my $said = eval { $what->() } // "died: $@";
-
-        syswrite STDOUT, $said;
-        POSIX::_exit(0);
-    }
-    return sub { local $/ = undef; my $said = <$pipe>; close $pipe; return $said };
 }
 
 # ---- cases ----

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Work that waits for the server, done by a few processes: the answers are
-# judged afterwards, one by one.
+# Work that waits for the server, done by other processes: the answers are judged
+# afterwards, one by one.
 package PyExec::Parallel;
 use strict;
 use warnings FATAL => 'all';
@@ -10,7 +10,7 @@ use File::Temp ();
 use POSIX ();
 use Storable ();
 
-our @EXPORT = qw(in_parallel);
+our @EXPORT = qw(in_parallel meanwhile);
 
 # in_parallel($workers, $do, @items): what $do->($item) returns for each, a
 # scalar of plain data, in the order of the items. Worker n does item n,
@@ -50,6 +50,21 @@ sub start_worker
         POSIX::_exit(1);
     };
     POSIX::_exit(0);
+}
+
+# meanwhile($do): another process does it; a function that waits for that and
+# returns the text that $do returned.
+sub meanwhile
+{
+    my ($do) = @_;
+    my $pid = open my $pipe, '-|';
+
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        syswrite STDOUT, eval { $do->() } // "died: $@";
+        POSIX::_exit(0);
+    }
+    return sub { local $/ = undef; my $said = <$pipe>; close $pipe; return $said };
 }
 
 1;
