@@ -153,7 +153,9 @@ sub release
 # How many of them have an answer, or its beginning.
 sub answered
 {
-    return scalar IO::Select->new(map { $_->{socket} } @_)->can_read(0);
+    my @ready = IO::Select->new(map { $_->{socket} } @_)->can_read(0);
+
+    return scalar @ready;
 }
 
 sub statuses { return join ' ', map { $_->{status} } @_ }
