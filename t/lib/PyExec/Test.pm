@@ -18,6 +18,7 @@ use POSIX ();
 use PyExec::Hide ();
 use PyExec::Port qw(free_port);
 use PyExec::Process;
+use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(request post_json run_code raw raw_open raw_answer
@@ -304,16 +305,23 @@ sub data_lines
 # ---- waiting and time ----
 
 # Polls until the function is true; its value, or the last one after $seconds.
+# One that dies, of an answer that has not yet what it looks at, is not true
+# yet; what the last one died of is told when the time is over.
 sub wait_for
 {
     my ($condition, $seconds) = @_;
     my $end = time + $seconds;
-    my $value;
+    my ($value, $died);
 
-    until ($value = $condition->()) {
-        last if time >= $end;
+    while (1) {
+        local $@;
+
+        $value = eval { $condition->() };
+        $died = $@;
+        last if $value || time >= $end;
         sleep 0.01;
     }
+    Test::More::diag("waited in vain: $died") if $died;
     return $value;
 }
 
