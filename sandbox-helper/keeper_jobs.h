@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Between keeper_job_open.c (a job's beginning), keeper_job.c with keeper_cpu.c
- * (its life), keeper_outcome.c (its end) and keeper_jobs.c (all jobs of a
- * pool); nobody else includes this.
+ * (its life), keeper_outcome.c (its end), keeper_jobs.c (all jobs of a branch)
+ * and keeper_jobs_standby.c (those that wait for a run); nobody else includes
+ * this.
  */
 #ifndef PYEXEC_KEEPER_JOBS_H
 #define PYEXEC_KEEPER_JOBS_H
@@ -40,5 +41,13 @@ void keeper_jobs_reported(struct keeper_job *job);
 
 /* A starting job will not become ready: kills it, and counts. */
 void keeper_jobs_start_failed(struct keeper_job *job, const char *reason);
+
+/* Counts a job that did not start, tells the first of them, and asks for
+ * another, later each time; a zygote with too many in a row is given up. */
+void keeper_jobs_count_failure(struct keeper_zygote *zygote,
+                               const char *reason);
+
+/* Kills a job that nobody shall get: a standby job is none from now on. */
+void keeper_jobs_doom(struct keeper_job *job);
 
 #endif
