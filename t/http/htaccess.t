@@ -162,7 +162,8 @@ my %values = (
     PyExecTenant => 'someone-else', PyExecAllowOrigin => '*',
     PyExecHelperProgram => '/tmp/mine', PyExecHelperUser => 'root',
     PyExecPreload => 'os', PyExecEnv => 'A b', PyExecIsolation => 'restricted',
-    PyExecPython => 'python3.11', PyExecSitePackages => '/srv/mine/modules',
+    PyExecMetrics => 'On', PyExecPython => 'python3.11',
+    PyExecSitePackages => '/srv/mine/modules',
 );
 # Ways to say it; those that httpd refuses in .htaccess are errors.
 my %ways = (
@@ -171,26 +172,49 @@ my %ways = (
     FilesMatch => "<FilesMatch \".\">\n%s\n</FilesMatch>",
     'If in Files' => "<Files *>\n<If \"true\">\n%s\n</If>\n</Files>",
 );
+# How httpd refuses it.
+sub not_here
+{
+    my ($name) = @_;
+
+    return qr/^$name (?:not allowed here|cannot occur within)/;
+}
+
+# What it is called, the text, what httpd says of it.
 my @errors = (
     (map { my $value = $values{ $_->[1] } // 5;
-           ["$_->[1] of scope $_->[0]", "$_->[1] $value"] }
+           ["$_->[1] of scope $_->[0]", "$_->[1] $value", not_here($_->[1])] }
      grep { $_->[0] ne 'WISH' } @directives),
     (map { my $way = $_;
-           ["PyExecEngine in $way", sprintf $ways{$way}, 'PyExecEngine On'] }
+           ["PyExecEngine in $way", sprintf($ways{$way}, 'PyExecEngine On'),
+            not_here('PyExecEngine')] }
      sort keys %ways),
-    ['a ceiling in If', "<If \"true\">\nPyExecMaxTimeout 300\n</If>"],
-    ['<PyExecPool>', "<PyExecPool mine>\nPyExecEnv A b\n</PyExecPool>"],
-    ['<PyExecPool> of another name', "<PyExecPool shared>\n</PyExecPool>"],
-    ['<Location>', "<Location />\nPyExecTimeout 300\n</Location>"],
-    ['<Directory>', "<Directory />\nPyExecTimeout 300\n</Directory>"],
-    ['<VirtualHost>', "<VirtualHost *>\nPyExecTimeout 300\n</VirtualHost>"],
-    ['Include', 'Include /etc/passwd'],
-    ['<Limit>', "<Limit POST>\nPyExecTimeout 300\n</Limit>"],
-    ['<LimitExcept>', "<LimitExcept GET>\nPyExecTimeout 2\n</LimitExcept>"],
-    ['php_admin_value', 'php_admin_value PyExecTimeout 300'],
-    ['a value outside of the range', 'PyExecTimeout 301'],
-    ['a line continued', "PyExec\\\nEngine On"],
-    ['the case does not matter', 'pyexecENGINE on'],
+    ['a ceiling in If', "<If \"true\">\nPyExecMaxTimeout 300\n</If>",
+     not_here('PyExecMaxTimeout')],
+    ['<PyExecPool>', "<PyExecPool mine>\nPyExecEnv A b\n</PyExecPool>",
+     not_here('<PyExecPool')],
+    ['<PyExecPool> of another name', "<PyExecPool shared>\n</PyExecPool>",
+     not_here('<PyExecPool')],
+    ['<Location>', "<Location />\nPyExecTimeout 300\n</Location>",
+     not_here('<Location')],
+    ['<Directory>', "<Directory />\nPyExecTimeout 300\n</Directory>",
+     not_here('<Directory')],
+    ['<VirtualHost>', "<VirtualHost *>\nPyExecTimeout 300\n</VirtualHost>",
+     not_here('<VirtualHost')],
+    ['Include', 'Include /etc/passwd',
+     not_here('Include')],
+    ['<Limit>', "<Limit POST>\nPyExecTimeout 300\n</Limit>",
+     not_here('PyExecTimeout')],
+    ['<LimitExcept>', "<LimitExcept GET>\nPyExecTimeout 2\n</LimitExcept>",
+     not_here('PyExecTimeout')],
+    ['php_admin_value', 'php_admin_value PyExecTimeout 300',
+     qr/^Invalid command 'php_admin_value'/],
+    ['a value outside of the range', 'PyExecTimeout 301',
+     qr/^PyExecTimeout: '301' is not within/],
+    ['a line continued', "PyExec\\\nEngine On",
+     not_here('PyExecEngine')],
+    ['the case does not matter', 'pyexecENGINE on',
+     not_here('PyExecEngine')],
 );
 my @off = (
     ['SetHandler', 'SetHandler pyexec', 403],
@@ -208,6 +232,14 @@ sub fresh
 
     directory($path, $text);
     return $path;
+}
+
+# What httpd says of this one's .htaccess.
+sub error_of
+{
+    my ($path) = @_;
+
+    return PyExec::Test::error_log($server) =~ m{ \Q$docs/$path/.htaccess\E: (.*)} ? $1 : '';
 }
 
 my %listed = map { $_->[1] => 1 } grep { $_->[0] eq 'WISH' } @directives;
@@ -238,9 +270,12 @@ for my $way (sort keys %ways) {
        but(output => 500), "$way: what loosens does not, what tightens does");
 }
 for my $case (@errors) {
-    my ($name, $text) = @$case;
+    my ($name, $text, $reason) = @$case;
+    my $path = fresh('on', $text);
+    my $status = ask($path, 'print(1)')->{status};
 
-    is(ask(fresh('on', $text), 'print(1)')->{status}, 500, "$name: an error");
+    ok($status == 500 && error_of($path) =~ $reason, "$name: an error")
+        or diag("$status: " . error_of($path));
 }
 for my $case (@off) {
     my ($name, $text, $status) = @$case;

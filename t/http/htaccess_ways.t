@@ -182,10 +182,13 @@ for my $name (sort keys %overrides) {
 }
 for my $case (@ways) {
     my ($name, $text, $path, $status) = @$case;
-    my $answer = ask(fresh('off', $text), 'print(6 * 7)', $path);
+    my $directory = fresh('off', $text);
+    my $answer = ask($directory, 'print(6 * 7)', $path);
 
     ok($answer->{status} == $status && $answer->{body} !~ /42|pyexec_runs/
-       && ($status != 403 || $answer->{json}{error}), "$name: $status, and nothing runs")
+       && ($status != 403 || $answer->{json}{error})
+       && ($status != 500 || is_about({ errors() }->{$directory} // '', $name, $text)),
+       "$name: $status, and nothing runs")
         or diag("$answer->{status} $answer->{body}");
 }
 links();
@@ -230,10 +233,29 @@ sub are_errors
 {
     my ($way, $text, $lower, @names) = @_;
     # mod_macro has one table for all threads, and no lock.
-    my @got = statuses($way =~ /Macro/ ? 1 : 12, map { fresh('on', sprintf $text, $lower ? lc $line{$_} : $line{$_}) } @names);
+    my @paths = map { fresh('on', sprintf $text, $lower ? lc $line{$_} : $line{$_}) } @names;
+    my @got = statuses($way =~ /Macro/ ? 1 : 12, @paths);
+    my %error = errors();
 
-    is($got[$_], 500, "$way: $names[$_] is an error") for 0 .. $#names;
+    for my $i (0 .. $#names) {
+        my $error = $error{ $paths[$i] } // '';
+
+        ok($got[$i] == 500 && is_about($error, $names[$i], $text), "$way: $names[$i] is an error")
+            or diag("$got[$i]: $error");
+    }
     return;
+}
+
+# What httpd says of each .htaccess that is in error.
+sub errors { return PyExec::Test::error_log($server) =~ m{ \Q$docs\E/(\S+)/\.htaccess: (.*)}g }
+
+# The directive, or the section around it, is what httpd refuses.
+sub is_about
+{
+    my ($error, $name, $text) = @_;
+    my ($what) = $error =~ /^(?:Invalid command ')?(\S+?)'?,? (?:not allowed |cannot occur |perhaps misspelled)/ or return;
+
+    return lc $what eq lc $name || $what =~ /^</ && index($text, $what) >= 0;
 }
 
 # Of runs in these directories, so many at a time.
