@@ -4,20 +4,20 @@
 another.
 
   soak.py --port N --parent PID [--seconds 1800] [--kill-every 3]
-          --data DIR (t/) [--seed N]
+          --data DIR (t/) [--link URL] [--seed N]
 
 The load: scripts that print a token of their own, the 164 programs of
 HumanEval, the scripts of the corpus (honest ones and attacks, with the policy
-and without), and its abusive requests. The victims, by SIGKILL: keeper,
-zygotes, jobs, inits of slots, their makers, children of httpd; never httpd's
-parent. At the end everything must be as it was at the beginning, after the
-same graceful restart and the same short load.
+and without), its abusive requests, and with --link that of packages.py. The
+victims, by SIGKILL: keeper, zygotes, jobs, inits of slots, their makers,
+children of httpd; never httpd's parent. At the end everything must be as it
+was at the beginning, after the same graceful restart and the same short load.
 
 Every request is to have exactly one well-formed answer: 200, 4xx or 503, in
-JSON, 503 with Retry-After. Two things are excused, and counted: a connection
-that closes without an answer while a child of httpd was killed, and a run
-that ended by signal 9, when a job or what it lives in was. Prints one JSON
-object; `bad` and `left` must be empty.
+JSON, 503 with Retry-After. Three things are excused, and counted: a connection
+that closes without an answer while a child of httpd was killed, a link that
+could not be fetched then, and a run that ended by signal 9, when a job or what
+it lives in was. Prints one JSON object; `bad` and `left` must be empty.
 """
 import argparse
 import asyncio
@@ -34,6 +34,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', 'lib'))
 sys.path.insert(0, HERE)
 import load  # noqa: E402
+import packages  # noqa: E402
 import processes  # noqa: E402
 
 # A keeper that dies more often than this is replaced after a pause only.
@@ -56,6 +57,7 @@ class Soak:
         self.seen = {}
         self.slowest = 0.0
         self.stop = False
+        self.packages = options.link and packages.Packages(self, options.link)
 
     # ---- judging ----
 
@@ -101,6 +103,9 @@ class Soak:
         elif status == 503:
             if not answer.headers.get('retry-after', '').isdigit():
                 self.wrong(name, '503 without Retry-After')
+        elif status == 400 and 'was not fetched' in value.get('error', '') \
+                and self.killed_since(self.child_kills, start):
+            self.excused['unfetched'] += 1
         elif not 400 <= status < 500 or check is not None:
             self.wrong(name, '%d: %r' % (status, answer.body[:200]))
 
@@ -249,7 +254,8 @@ class Soak:
         return ([self.tokens(i) for i in range(TOKENS)]
                 + [self.programs(programs) for _ in range(PROGRAMS)]
                 + [self.scripts(scripts) for _ in range(SCRIPTS)]
-                + [self.requests(requests) for _ in range(REQUESTS)])
+                + [self.requests(requests) for _ in range(REQUESTS)]
+                + (self.packages.clients() if self.packages else []))
 
     async def load_for(self, seconds, tasks):
         self.stop = False
@@ -268,15 +274,17 @@ class Soak:
         return {p.key for p in processes.below(parent)
                 if processes.kind(p, parent) == 'keeper'}
 
-    async def zygotes_up(self):
-        """How many the keeper has that are up."""
+    async def are_up(self):
+        """The three zygotes of the first pool, and one of each other that is
+        not started by what asks for it."""
         connection = load.Connection(self.options.port)
         try:
             answer = await connection.ask('GET', '/health')
-            return answer.json()['pools'][0]['branches_up']
-        except (load.Bad, load.Closed, OSError, KeyError, IndexError,
+            return answer.status == 200 \
+                and answer.json()['pools'][0]['branches_up'] >= 3
+        except (load.Bad, load.Closed, OSError, KeyError, ValueError,
                 asyncio.TimeoutError):
-            return 0
+            return False
         finally:
             connection.close()
 
@@ -288,7 +296,7 @@ class Soak:
         end = time.monotonic() + UP_S
         while time.monotonic() < end:
             now = self.keepers()
-            if len(now) == 1 and not now & old and await self.zygotes_up() >= 3:
+            if len(now) == 1 and not now & old and await self.are_up():
                 break
             await asyncio.sleep(0.1)
         await self.load_for(4, [self.tokens(1000 + i) for i in range(4)])
@@ -297,10 +305,14 @@ class Soak:
     async def run(self):
         cases = self.read_cases()
         self.start = time.monotonic()
+        if self.packages:
+            await self.packages.once()  # an environment that has something
         before = await self.settle()
         await self.load_for(self.options.seconds,
                             self.clients(cases) + [self.killer()])
         during = await processes.quiet_census(self.options.parent, QUIET_S)
+        if self.packages:
+            await self.packages.once()
         after = await self.settle()
         alive = {p.key for p in processes.below(self.options.parent)}
         orphans = [name for key, name in self.seen.items()
@@ -308,6 +320,8 @@ class Soak:
         left = processes.compare(before, after) + [
             'process %s' % name for name in orphans]
         return {'seconds': self.options.seconds,
+                'installed': self.packages and self.packages.done,
+                'not_installed': self.packages and self.packages.failed,
                 'answers': sum(self.statuses.values()),
                 'statuses': dict(sorted(self.statuses.items())),
                 'kills': dict(self.kills), 'excused': dict(self.excused),
@@ -321,6 +335,7 @@ def main():
     parser.add_argument('--port', type=int, required=True)
     parser.add_argument('--parent', type=int, required=True)
     parser.add_argument('--data', required=True)
+    parser.add_argument('--link')
     parser.add_argument('--seconds', type=float, default=1800)
     parser.add_argument('--kill-every', type=float, default=3)
     parser.add_argument('--seed', type=int, default=None)
