@@ -173,6 +173,28 @@ static bool take_option(int option, struct service_conf *conf)
     }
 }
 
+/* Of an option whose value was not taken. */
+static const char *wanted(int option)
+{
+    switch (option) {
+    case 's':
+        return "--socket wants an absolute path that a socket can have with"
+               " \"" SERVICE_CONTROL_SUFFIX "\" behind it";
+    case 't':
+        return "--state wants the absolute path of a file";
+    case 'm':
+        return "--mode wants an octal mode from 0600 to 0666 that lets none"
+               " execute";
+    case 'o':
+        return "--owner wants the name of a user that there is, or a number";
+    case 'u':
+        return "--user wants the name of a user that there is, or UID:GID in"
+               " numbers, and neither may be 0";
+    default:
+        return "an option is unknown or has no value: see pyexecd --help";
+    }
+}
+
 /* What SO_ACCEPTCONN and friends must say of a socket handed over. */
 static bool is_listener(int fd)
 {
@@ -330,8 +352,7 @@ int service_conf_options(int argc, char **argv, struct service_conf *conf,
     opterr = 0;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (!take_option(option, conf)) {
-            mistake = "an option of --service is unknown or has a wrong value:"
-                      " see pyexecd --help";
+            mistake = wanted(option);
         }
     }
     if (mistake == NULL && optind != argc) {

@@ -127,12 +127,15 @@ sub mistakes
     my $user = as_root() ? '--user=daemon' : '--debug';
     my @cases = (
         ['', qr/PYX0500: no sockets were handed over/],
-        ["--socket=relative $user", qr/PYX0500: an option of --service/],
-        ["--socket=/tmp/x --mode=777 $user", qr/PYX0500: an option of --service/],
-        ["--socket=/tmp/x --owner=nobody-at-all $user", qr/PYX0500: an option/],
-        ["--socket=/tmp/x --user=root", qr/PYX0500: an option/],
+        ["--socket=relative $user", qr/PYX0500: --socket wants an absolute path/],
+        ["--socket=/tmp/x --mode=777 $user", qr/PYX0500: --mode wants an octal mode from 0600 to 0666/],
+        ["--socket=/tmp/x --owner=nobody-at-all $user", qr/PYX0500: --owner wants the name of a user/],
+        ["--socket=/tmp/x --user=root", qr/PYX0500: --user wants .* neither may be 0/],
+        ["--socket=/tmp/x --user=nobody-at-all", qr/PYX0500: --user wants the name of a user that there is/],
+        ["--socket=/tmp/x --state=relative $user", qr/PYX0500: --state wants the absolute path/],
+        ["--socket=/tmp/x --sate=/tmp/y $user", qr/PYX0500: an option is unknown or has no value/],
         ["--socket=/tmp/x $user more", qr/PYX0500: there are words/],
-        ['--socket=/tmp/' . 'x' x 95 . " $user", qr/PYX0500: an option/],
+        ['--socket=/tmp/' . 'x' x 95 . " $user", qr/PYX0500: --socket wants .* with ".control" behind it/],
         as_root() ? ['--socket=/tmp/x', qr/PYX0500: started by root it needs --user/]
                   : ['--socket=/tmp/x --user=1:1', qr/PYX0500: only root can become/],
         ["--socket=/nonexistent/x $user", qr/PYX0504: cannot listen at/],
