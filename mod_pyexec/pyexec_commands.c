@@ -77,12 +77,35 @@ static apr_int64_t parse_number(const pyexec_directive_t *directive, const char 
     }
 }
 
+/* The range as one writes it, and in which unit a number without one is: '600'
+ * (seconds) is above 300000 ms, and nobody would see why. */
+static const char *tell_range(cmd_parms *cmd, const char *text)
+{
+    const pyexec_directive_t *directive = cmd->cmd->cmd_data;
+    const char *(*show)(apr_pool_t *, apr_int64_t) = pyexec_value_show_number;
+    const char *units = "";
+    int or_0 = directive->kind == PYEXEC_KIND_PERIOD; /* never, or none */
+
+    if (directive->kind == PYEXEC_KIND_DURATION || or_0) {
+        show = pyexec_value_show_duration;
+        units = " (a whole number of seconds, or with ms, s, min or h)";
+    }
+    else if (directive->kind != PYEXEC_KIND_COUNT) {
+        show = pyexec_value_show_bytes;
+        units = directive->kind == PYEXEC_KIND_MEBIBYTES
+                    ? " (a number of MiB, or with K, M or G)"
+                    : " (a number of bytes, or with K, M or G)";
+    }
+    return apr_psprintf(cmd->pool, "%s: '%s' is not within %s%s to %s%s",
+                        directive->name, text, or_0 ? "0, or " : "",
+                        show(cmd->pool, directive->least),
+                        show(cmd->pool, directive->most), units);
+}
+
 static const char *set_number(cmd_parms *cmd, void *place, const char *text)
 {
     const pyexec_directive_t *directive = cmd->cmd->cmd_data;
     int or_0 = directive->kind == PYEXEC_KIND_PERIOD; /* never, or none */
-    const char *unit = directive->kind == PYEXEC_KIND_DURATION || or_0 ? " ms"
-                       : directive->kind == PYEXEC_KIND_COUNT ? "" : " bytes";
     apr_int64_t number = parse_number(directive, text);
     pyexec_spot_t spot;
     const char *problem = pyexec_spot_find(cmd, place, &spot);
@@ -98,11 +121,7 @@ static const char *set_number(cmd_parms *cmd, void *place, const char *text)
     }
     if ((number < directive->least || number > directive->most)
         && !(or_0 && number == 0)) {
-        return apr_psprintf(cmd->pool,
-                            "%s: '%s' is not within %s%" APR_INT64_T_FMT
-                            "%s to %" APR_INT64_T_FMT "%s",
-                            directive->name, text, or_0 ? "0, or " : "",
-                            directive->least, unit, directive->most, unit);
+        return tell_range(cmd, text);
     }
     if (!spot.tightens) {
         *(apr_int64_t *)spot.field = number;
@@ -130,13 +149,12 @@ static const char *check_text(cmd_parms *cmd, pyexec_kind_e kind, const char **t
                            *text) : NULL;
     case PYEXEC_KIND_POOLNAME:
         return !pyexec_value_is_pool(*text)
-            ? apr_psprintf(cmd->pool, "'%s' is not the name of a pool", *text)
-            : NULL;
+            ? apr_psprintf(cmd->pool, "'%s' is not the name of a pool: "
+                           PYEXEC_VALUE_POOL_RULE, *text) : NULL;
     case PYEXEC_KIND_PYTHON:
         return !pyexec_value_is_pool(*text)
-            ? apr_psprintf(cmd->pool, "'%s' is not the name of an interpreter",
-                           *text)
-            : NULL;
+            ? apr_psprintf(cmd->pool, "'%s' is not the name of an interpreter, "
+                           "such as python3.12", *text) : NULL;
     case PYEXEC_KIND_HELPER:
         return pyexec_service_problem(cmd->pool, *text);
     case PYEXEC_KIND_NETWORK:

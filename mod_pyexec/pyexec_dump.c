@@ -10,6 +10,7 @@
 #include "pyexec_places.h"
 #include "pyexec_policy.h"
 #include "pyexec_pools.h"
+#include "pyexec_value.h"
 
 #include <apr_file_io.h>
 #include <apr_strings.h>
@@ -18,27 +19,6 @@
 #include <string.h>
 
 #define DEFINE "DUMP_PYEXEC"
-
-static const char *show_number(apr_pool_t *pool, apr_int64_t number)
-{
-    return apr_psprintf(pool, "%" APR_INT64_T_FMT, number);
-}
-
-static const char *show_bytes(apr_pool_t *pool, apr_int64_t number)
-{
-    return number > 0 && number % PYEXEC_MIB == 0
-               ? apr_psprintf(pool, "%" APR_INT64_T_FMT "M",
-                              number / (apr_int64_t)PYEXEC_MIB)
-               : show_number(pool, number);
-}
-
-static const char *show_duration(apr_pool_t *pool, apr_int64_t ms)
-{
-    return ms > 0 && ms % 1000 == 0
-               ? apr_psprintf(pool, "%" APR_INT64_T_FMT "s", ms / 1000)
-               : apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", ms,
-                              ms > 0 ? "ms" : "");
-}
 
 static const char *show_text(const char *text, const char *absent)
 {
@@ -65,11 +45,11 @@ static const char *show_network(apr_pool_t *pool, const char *proxy)
 }
 
 #define SHOW_FLAG(pool, value) ((value) ? "On" : "Off")
-#define SHOW_BYTES(pool, value) show_bytes(pool, value)
-#define SHOW_MEBIBYTES(pool, value) show_bytes(pool, value)
-#define SHOW_DURATION(pool, value) show_duration(pool, value)
-#define SHOW_PERIOD(pool, value) show_duration(pool, value)
-#define SHOW_COUNT(pool, value) show_number(pool, value)
+#define SHOW_BYTES(pool, value) pyexec_value_show_bytes(pool, value)
+#define SHOW_MEBIBYTES(pool, value) pyexec_value_show_bytes(pool, value)
+#define SHOW_DURATION(pool, value) pyexec_value_show_duration(pool, value)
+#define SHOW_PERIOD(pool, value) pyexec_value_show_duration(pool, value)
+#define SHOW_COUNT(pool, value) pyexec_value_show_number(pool, value)
 #define SHOW_FORBID(pool, value) pyexec_policy_show_forbid(pool, value)
 #define SHOW_DIALECT(pool, value) (value)->name
 #define SHOW_IMPORTS(pool, value) \

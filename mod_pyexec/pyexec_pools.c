@@ -53,8 +53,8 @@ const char *pyexec_pools_define(apr_pool_t *pconf, const char *name,
     pyexec_pool_t *pool = pyexec_pools_named(name);
 
     if (!pyexec_value_is_pool(name)) {
-        return apr_psprintf(pconf, "'%s' is not the name of a pool: 1 to 64 "
-                            "letters, digits, dots, dashes and underscores",
+        return apr_psprintf(pconf, "'%s' is not the name of a pool: "
+                            PYEXEC_VALUE_POOL_RULE,
                             name);
     }
     if (pool != NULL) {

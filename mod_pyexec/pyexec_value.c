@@ -158,3 +158,24 @@ apr_int64_t pyexec_value_mode(const char *text)
     return (mode & ~(apr_int64_t)PYEXEC_MODE_MOST) == 0
            && (mode & PYEXEC_MODE_LEAST) == PYEXEC_MODE_LEAST ? mode : -1;
 }
+
+const char *pyexec_value_show_number(apr_pool_t *pool, apr_int64_t number)
+{
+    return apr_psprintf(pool, "%" APR_INT64_T_FMT, number);
+}
+
+const char *pyexec_value_show_bytes(apr_pool_t *pool, apr_int64_t number)
+{
+    return number > 0 && number % PYEXEC_MIB == 0
+               ? apr_psprintf(pool, "%" APR_INT64_T_FMT "M",
+                              number / (apr_int64_t)PYEXEC_MIB)
+               : pyexec_value_show_number(pool, number);
+}
+
+const char *pyexec_value_show_duration(apr_pool_t *pool, apr_int64_t ms)
+{
+    return ms > 0 && ms % 1000 == 0
+               ? apr_psprintf(pool, "%" APR_INT64_T_FMT "s", ms / 1000)
+               : apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", ms,
+                              ms > 0 ? "ms" : "");
+}

@@ -7,6 +7,7 @@
 #define PYEXEC_VALUE_H
 
 #include <apr.h>
+#include <apr_pools.h>
 
 /* "16", "16K", "16MiB": the number times its unit, `unit` where it names
  * none; -1 when it is no number. */
@@ -37,10 +38,17 @@ int pyexec_value_is_url(const char *text);
 const char *pyexec_value_network(const char *text);
 
 /* The name of a <PyExecPool>. */
+#define PYEXEC_VALUE_POOL_RULE \
+    "1 to 64 letters, digits, dots, dashes and underscores"
 int pyexec_value_is_pool(const char *name);
 
 /* "0660": who may read and write a file, its owner always and nobody may
  * execute it. -1: it is something else. */
 apr_int64_t pyexec_value_mode(const char *text);
+
+/* A value as it is written: "16M", "5s", "100ms"; a number where no unit fits. */
+const char *pyexec_value_show_number(apr_pool_t *pool, apr_int64_t number);
+const char *pyexec_value_show_bytes(apr_pool_t *pool, apr_int64_t number);
+const char *pyexec_value_show_duration(apr_pool_t *pool, apr_int64_t ms);
 
 #endif
