@@ -10,7 +10,9 @@
 #include "pyexec_places.h"
 #include "pyexec_policy.h"
 #include "pyexec_pools.h"
+#include "pyexec_setup.h"
 #include "pyexec_value.h"
+#include "pyexec_workers.h"
 
 #include <apr_file_io.h>
 #include <apr_strings.h>
@@ -111,6 +113,20 @@ static void print_wishes(output_t *out, const pyexec_place_t *merged,
 #undef SHOW
 }
 
+/* What holds where nothing runs: a proxy's fence, who may see the metrics. */
+static void print_idle(output_t *out, const pyexec_place_t *place)
+{
+    print(out, "PyExecEngine", "Off", place->from.engine);
+    if (place->from.metrics != NULL) {
+        print(out, "PyExecMetrics", SHOW_FLAG(out->pool, place->metrics),
+              place->from.metrics);
+    }
+    if (place->from.egress != NULL) {
+        print(out, "PyExecEgress", SHOW_EGRESS(out->pool, place->egress),
+              place->from.egress);
+    }
+}
+
 static void print_view(const pyexec_view_t *view, void *data)
 {
     output_t *out = data;
@@ -128,7 +144,7 @@ static void print_view(const pyexec_view_t *view, void *data)
         apr_file_printf(out->file, "  %s (%s)\n", view->section, view->where);
     }
     if (!place.engine) {
-        print(out, "PyExecEngine", "Off", place.from.engine);
+        print_idle(out, &place);
         return;
     }
 #define SHOW(scope, kind, field, name, value, least, most, help) \
@@ -145,6 +161,9 @@ static void print_view(const pyexec_view_t *view, void *data)
 
 static void print_pool(output_t *out, const pyexec_pool_t *pool)
 {
+    pyexec_pool_t shown = *pool;
+
+    shown.concurrency = (apr_int64_t)pyexec_setup_concurrency(pool);
     /* All of it follows from the other one. */
     if (pool->installs_for != NULL) {
         apr_file_printf(out->file, "\npool \"%s\" (%s), started by the first "
@@ -157,7 +176,7 @@ static void print_pool(output_t *out, const pyexec_pool_t *pool)
                     show_text(pool->where, "a tenant's own"),
                     pool->lazy ? ", started by its first run" : "");
 #define SHOW(scope, kind, field, name, value, least, most, help) \
-    print(out, name, SHOW_##kind(out->pool, pool->field), pool->from.field);
+    print(out, name, SHOW_##kind(out->pool, shown.field), shown.from.field);
     PYEXEC_POOL_DIRECTIVES(SHOW)
 #undef SHOW
 }
@@ -165,6 +184,7 @@ static void print_pool(output_t *out, const pyexec_pool_t *pool)
 void pyexec_dump(apr_pool_t *pconf, server_rec *s)
 {
     pyexec_global_t global = pyexec_config_global(s);
+    apr_int64_t most = pyexec_workers_most(&global);
     int count = 0;
     const pyexec_pool_t *const *pools = pyexec_pools_all(&count);
     output_t out = { .pool = pconf };
@@ -174,6 +194,8 @@ void pyexec_dump(apr_pool_t *pconf, server_rec *s)
         return;
     }
     apr_file_printf(out.file, "mod_pyexec:\n");
+    /* 0: no bound, and no value that could be written. */
+    global.workers = most > 0 ? most : global.workers;
 #define SHOW(scope, kind, field, name, value, least, most, help) \
     print(&out, name, SHOW_##kind(out.pool, global.field), global.from.field);
     PYEXEC_GLOBAL_DIRECTIVES(SHOW)

@@ -71,19 +71,23 @@ void pyexec_workers_check(server_rec *s)
     }
 }
 
+int pyexec_workers_most(const pyexec_global_t *global)
+{
+    int threads = threads_of_child();
+
+    return threads <= 1 ? 0
+           : global->workers != PYEXEC_WORKERS_AUTO
+               ? (int)global->workers
+               : threads * SHARE_NUMERATOR / SHARE_DENOMINATOR;
+}
+
 void pyexec_workers_init(server_rec *s)
 {
     pyexec_global_t global = pyexec_config_global(s);
-    int threads = threads_of_child();
 
-    most = 0;
+    most = pyexec_workers_most(&global);
     /* Virtual hosts are tenants, also those that have not shown up yet. */
     seen = s->next != NULL ? ~(apr_uint64_t)0 : 0;
-    if (threads > 1) {
-        most = global.workers != PYEXEC_WORKERS_AUTO
-                   ? (int)global.workers
-                   : threads * SHARE_NUMERATOR / SHARE_DENOMINATOR;
-    }
 }
 
 /* One line a second: an overload brings thousands. */

@@ -9,10 +9,15 @@
 #ifndef PYEXEC_WORKERS_H
 #define PYEXEC_WORKERS_H
 
+#include "pyexec_config.h"
+
 #include <httpd.h>
 
 /* Parent, check_config: tells what would leave nothing for others. */
 void pyexec_workers_check(server_rec *s);
+
+/* Threads of each child that runs may hold; 0: no bound, for it has but one. */
+int pyexec_workers_most(const pyexec_global_t *global);
 
 /* Hook of a child. */
 void pyexec_workers_init(server_rec *s);

@@ -329,7 +329,7 @@ my @accepted = (
     ['nothing is switched on', "PyExecHelperProgram /nonexistent/x\n", undef],
 );
 
-plan tests => 2 * @refused + 2 * @accepted + 6;
+plan tests => 2 * @refused + 2 * @accepted + 10;
 
 for my $case (@refused) {
     my ($name, $text, $says, $bare) = @$case;
@@ -386,6 +386,23 @@ is($got->{status}, 0, 'the example is accepted') or diag($got->{output});
 for my $pair (['<Location "/execute">', '<Location "/execute">'],
               ['pool "science"', 'pool "tenant:main.example"']) {
     my ($in_example, $by_default) = map { $_ || {} }
+
+# What an administrator cannot see otherwise: a fence around a proxy where
+# nothing runs, and the numbers behind "as many as there are".
+like((dumped("<VirtualHost *:1>\nServerName a\nPyExecEgress public 10.1.2.3\n</VirtualHost>\n"
+             . place($on)))[0]{output},
+     qr/^virtual host a \(FILE:1\)\n {4}PyExecEngine +Off .*\n {4}PyExecEgress +public 10\.1\.2\.3 +FILE:3$/m,
+     'where nothing runs the dump has PyExecEgress');
+like((dumped(place('PyExecMetrics On')))[0]{output},
+     qr/^  <Location "\/execute"> \(FILE:1\)\n {4}PyExecEngine +Off .*\n {4}PyExecMetrics +On +FILE:2$/m,
+     '... and PyExecMetrics');
+my $numbers = (dumped($on))[0]{output};
+my $threads = mpm() eq 'prefork' ? 0 : qr/[1-9]\d*/;
+
+like($numbers, qr/^ {4}PyExecConcurrency +[1-9]\d* +\(default\)$/m,
+     'the dump has the number that PyExecConcurrency comes to');
+like($numbers, qr/^ {4}PyExecMaxWorkers +$threads +\(default\)$/m,
+     '... and that of PyExecMaxWorkers');
         $said->{ $pair->[0] }, $default->{ $pair->[1] };
 
     cmp_ok(scalar keys %$by_default, '>', 10, "$pair->[1]: the dump has its defaults");
