@@ -307,6 +307,14 @@ static const char *find_difference(const pyexec_place_t *a,
     return NULL;
 }
 
+/* Which of several of one name. */
+static const char *show_host(apr_pool_t *pool, const server_rec *s)
+{
+    return s->is_virtual && s->defn_name != NULL
+               ? apr_psprintf(pool, "%s:%u", s->defn_name, s->defn_line_number)
+               : "the main server";
+}
+
 /* http and https of one site share a name, and should share all the rest. */
 static void check_name(const pyexec_view_t *view, looks_t *looks)
 {
@@ -336,9 +344,12 @@ static void check_name(const pyexec_view_t *view, looks_t *looks)
     if (difference != NULL) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0,
                      looks->main_server, PYXNO(0014) "two virtual hosts are "
-                     "named %s and are one tenant, but differ in %s: %s and "
-                     "%s", view->server->server_hostname, difference,
-                     first->where, view->where);
+                     "named %s and are one tenant, but differ in %s%s%s: %s "
+                     "and %s", view->server->server_hostname, difference,
+                     view->section == NULL ? "" : " at ",
+                     view->section == NULL ? "" : view->section,
+                     show_host(looks->pool, first->server),
+                     show_host(looks->pool, view->server));
     }
 }
 
