@@ -87,7 +87,7 @@ static int is_news(looks_t *looks, const char *where)
 
 /* Whoever owns it can write there, and nobody else: what lies in it is
  * imported by the scripts of all clients. */
-static const char *judge_owner(const char *path,
+static const char *judge_owner(apr_pool_t *pool, const char *path,
                                const pyexec_site_reader_t *reader)
 {
     struct stat status;
@@ -99,8 +99,9 @@ static const char *judge_owner(const char *path,
         return "others than its owner may write there (chmod go-w)";
     }
     if (reader->known && status.st_uid != reader->uid) {
-        return "packages are installed by the helper's user, whose it must be "
-               "(chown)";
+        return apr_psprintf(pool, "packages are installed by the helper's user "
+                            "(uid %lu), whose it must be (chown)",
+                            (unsigned long)reader->uid);
     }
     return (status.st_mode & S_IRWXU) != S_IRWXU
                ? "its owner may not do everything there (chmod u=rwx)" : NULL;
@@ -117,7 +118,7 @@ static const char *find_directory(const pyexec_pool_t *pool, looks_t *looks)
                                                  looks->reader, &problem);
 
     if (real != NULL && pool->install) {
-        problem = judge_owner(real, looks->reader);
+        problem = judge_owner(looks->pool, real, looks->reader);
         problem = problem == NULL
                       ? NULL : apr_psprintf(looks->pool, "'%s' cannot be "
                                             "used: %s", pool->environment,

@@ -129,7 +129,7 @@ static const char *judge_writers(apr_pool_t *pool, const char *path)
 
 /* The kernel asks for the user of the file system alone, of this thread, and
  * another one of that takes root's power over files along. */
-static const char *judge_reader(const char *path,
+static const char *judge_reader(apr_pool_t *pool, const char *path,
                                 const pyexec_site_reader_t *reader)
 {
     int as_root = geteuid() == 0;
@@ -142,8 +142,10 @@ static const char *judge_reader(const char *path,
     }
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        problem = errno == EACCES ? "the helper's user may not read it"
-                                  : strerror(errno);
+        problem = errno == EACCES
+                      ? apr_psprintf(pool, "the helper's user (uid %lu) may "
+                                     "not read it", (unsigned long)reader->uid)
+                      : strerror(errno);
     }
     if (as_root) {
         (void)setfsuid(geteuid());
@@ -177,7 +179,7 @@ static const char *judge(apr_pool_t *pool, const char *path,
         problem = judge_writers(pool, path);
     }
     return problem != NULL || !reader->known ? problem
-                                             : judge_reader(path, reader);
+                                             : judge_reader(pool, path, reader);
 }
 
 /* NULL: *ret_problem. */

@@ -62,7 +62,8 @@ const char *pyexec_spawn_identity(apr_pool_t *pool,
         }
         if (apr_uid_get(&uid, &gid, name, pool) != APR_SUCCESS) {
             return apr_psprintf(pool, "there is no user '%s' "
-                                "(PyExecHelperUser)", name);
+                                "(PyExecHelperUser: a name, or # and a number)",
+                                name);
         }
     }
     if (uid == 0 || uid == (uid_t)-1) {

@@ -162,7 +162,7 @@ my @refused = (
      qr/PYX0240: FILE:5: PyExecEnvironment: '\S+' cannot be used: others than its owner may write/],
     (as_root() ? ['PyExecEnvironment: somebody else\'s',
                   installing(a => "PyExecInstall On\nPyExecEnvironment $foreign"),
-                  qr/PYX0240: FILE:5: .*installed by the helper's user, whose it must be/] : ()),
+                  qr/PYX0240: FILE:5: .*installed by the helper's user \(uid \d+\), whose it must be/] : ()),
     ['PyExecInstall without a directory',
      "<PyExecPool a>\nPyExecNetwork proxy=127.0.0.1:3128\nPyExecInstall On\n</PyExecPool>",
      qr/PYX0241: FILE:3: PyExecInstall: the pool 'a' needs a directory for the packages: PyExecEnvironment/],
@@ -257,7 +257,7 @@ my @refused = (
      qr/PYX0015: the tenant 'tenant:x+' has a name of more than 248 bytes/],
     as_root()
         ? (['the helper\'s user is missing', "${on}PyExecHelperUser nobody-at-all",
-            qr/PYX0002: there is no user 'nobody-at-all' \(PyExecHelperUser\)/, 1],
+            qr/PYX0002: there is no user 'nobody-at-all' \(PyExecHelperUser: a name, or # and a number\)/, 1],
            ['the helper\'s user is root', "${on}PyExecHelperUser root",
             qr/PYX0002: the helper would run as root/, 1])
         : ['PyExecSocketOwner: not root', "${on}PyExecSocketOwner root",
@@ -386,10 +386,6 @@ my (undef, $default) = dumped(place($on));
 like((dumped(installing(a => 'PyExecInstall On')))[0]{output},
      qr/^pool "a\+install" \(FILE:4\), started by the first installation for "a"$/m,
      'a pool that installs is told');
-is($got->{status}, 0, 'the example is accepted') or diag($got->{output});
-for my $pair (['<Location "/execute">', '<Location "/execute">'],
-              ['pool "science"', 'pool "tenant:main.example"']) {
-    my ($in_example, $by_default) = map { $_ || {} }
 
 # What an administrator cannot see otherwise: a fence around a proxy where
 # nothing runs, and the numbers behind "as many as there are".
@@ -407,6 +403,10 @@ like($numbers, qr/^ {4}PyExecConcurrency +[1-9]\d* +\(default\)$/m,
      'the dump has the number that PyExecConcurrency comes to');
 like($numbers, qr/^ {4}PyExecMaxWorkers +$threads +\(default\)$/m,
      '... and that of PyExecMaxWorkers');
+is($got->{status}, 0, 'the example is accepted') or diag($got->{output});
+for my $pair (['<Location "/execute">', '<Location "/execute">'],
+              ['pool "science"', 'pool "tenant:main.example"']) {
+    my ($in_example, $by_default) = map { $_ || {} }
         $said->{ $pair->[0] }, $default->{ $pair->[1] };
 
     cmp_ok(scalar keys %$by_default, '>', 10, "$pair->[1]: the dump has its defaults");
