@@ -202,7 +202,8 @@
     X(POOL, ENV, env, "PyExecEnv", NULL, 0, 0,                              \
       "NAME value: a variable of the scripts' environment")                 \
     X(POOL, PYTHON, python, "PyExecPython", NULL, 0, 0,                     \
-      "which of the interpreters that it was built for runs the scripts, "  \
+      "which of the interpreters that the helper was built for runs the "    \
+      "scripts, "                                                           \
       "such as python3.12 (default: the first)")                            \
     X(POOL, DIRS, site, "PyExecSitePackages", NULL, 0, 0,                   \
       "directories of modules of your own, such as the site-packages of a " \

@@ -28,7 +28,7 @@ there()
     find "$work" \( -type f -o -type l \) | sort
 }
 
-echo 1..8
+echo 1..11
 said=$(make -s install DESTDIR="$work" 2>&1)
 verdict "$?" "make install" "$said"
 conf=$(there | grep '/mods-available/pyexec\.conf$\|/conf\.d/pyexec\.conf$')
@@ -65,6 +65,23 @@ for page in mod_pyexec.5 pyexecd.8; do
     [ -n "$file" ] && [ -z "$said" ]
     verdict "$?" "$page is well-formed" "$said"
 done
+# What an administrator is sent to, and what is said nowhere else.
+file=$(there | grep '/mod_pyexec\.5$')
+lost=
+for path in $(sed -n 's/^\.\(It \)*Pa //p' "$file"); do
+    [ -e "$work$path" ] || lost="$lost $path"
+done
+[ -z "$lost" ]
+verdict "$?" "mod_pyexec.5 names files that there are" "$lost"
+lost=$(sed -n 's/.*PYEXEC_[A-Z_]*HANDLER "\(.*\)".*/\1/p' "${srcdir:-.}"/mod_pyexec/*.[ch] \
+       | while read -r name; do
+           grep -qx ".It Cm $name" "$file" || echo "$name"
+       done)
+[ -z "$lost" ]
+verdict "$?" "mod_pyexec.5 has every handler" "$lost"
+said=$(grep -c '^From [0-9]*[a-zM]* to [0-9]*[a-zM]*\(, or 0\)*\.$' "$file")
+[ "$said" -gt 20 ]
+verdict "$?" "mod_pyexec.5 has the ranges of values" "$said"
 said=$(make -s uninstall DESTDIR="$work" 2>&1)
 verdict "$?" "make uninstall" "$said"
 left=$(there)
