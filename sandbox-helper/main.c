@@ -142,7 +142,9 @@ static void drop_rights_or_die(const struct helper_conf *conf)
     check_or_die(drop_user(conf), 303,
                  "cannot become the user of --user=UID:GID (root must name"
                  " one, neither number may be 0)");
-    check_or_die(verify_user(conf), 304, "refusing to serve as this user");
+    check_or_die(verify_user(conf), 304,
+                 "refusing to serve as this user and group, of which neither"
+                 " may be root's");
     check_or_die(drop_capabilities(), 305, "cannot give up capabilities");
     check_or_die(process_close(true), 306, "cannot close the process to others");
 }

@@ -160,6 +160,10 @@ sub mistakes
         like(scalar `unshare --user --map-user=1000 $program --service --socket=/nonexistent/x $options 2>&1 </dev/null`,
              $says, "in a user namespace, $options: refused for the right reason");
     }
+    # As in a container where a user is named and no group.
+    like(scalar `setpriv --reuid=1 --regid=0 --clear-groups $program --check 2>&1 </dev/null`,
+         qr/PYX0304: refusing to serve as this user and group, of which neither may be root's/,
+         '--check in the group of root: says that') if as_root();
     like(`$program --help`, qr/^usage: pyexecd --service.*--state=FILE/s, '--help');
     is($?, 0, '--help is no mistake');
     return;
