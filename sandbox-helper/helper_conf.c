@@ -371,8 +371,8 @@ static int read_pools(const struct pxw_message *setup,
             return -EINVAL;
         }
         if (error == -ERANGE) {
-            *ret_mistake = "a number, the isolation level or the proxy's"
-                           " address of a pool is out of its range";
+            *ret_mistake = "a number, the isolation level, the proxy's or the"
+                           " index's address of a pool is out of its range";
             return -EINVAL;
         }
         if (error != 0) {

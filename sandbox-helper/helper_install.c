@@ -13,13 +13,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* Printable ASCII without blanks, that begins as an address does: what is an
  * option or two words for nobody. */
 static bool is_address(const char *text)
 {
-    if (strncmp(text, "http://", 7) != 0
-        && strncmp(text, "https://", 8) != 0) {
+    if (strncasecmp(text, "http://", 7) != 0
+        && strncasecmp(text, "https://", 8) != 0) {
         return false;
     }
     for (const char *c = text; *c != '\0'; c++) {
