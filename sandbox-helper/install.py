@@ -222,6 +222,11 @@ def options(index, proxy, sources):
     certificates = os.environ.get("SSL_CERT_FILE")
     if certificates:
         chosen.append("--cert=" + certificates)
+    # pip passes by what is not TLS and not this machine's, with a warning; an
+    # administrator who writes http:// means it.
+    scheme, _, rest = index.partition("://")
+    if scheme.lower() == "http":
+        chosen.append("--trusted-host=" + rest.partition("/")[0])
     if not sources:
         chosen.append("--only-binary=:all:")
     return chosen

@@ -27,8 +27,8 @@ my $index = index_make('packages.py');
 my $www = $index->{www};
 my $files = $index->{port};
 my $out = $index->{proxy};
-my %env = map { $_ => helper_dir() } qw(main small denied slow built);
-my ($closed, $silent) = map { PyExec::Test::free_port() } 1 .. 2;
+my %env = map { $_ => helper_dir() } qw(main small denied slow built named);
+my ($closed, $silent, $named) = map { PyExec::Test::free_port() } 1 .. 3;
 my $hung = silence($silent);
 END {
     local $?;
@@ -107,9 +107,18 @@ my $server = own_server(index_modules(qw(auth_basic authn_core authn_file authz_
     . installing('denied', "PyExecNetwork proxy=127.0.0.1:$closed")
     . installing('slow', "PyExecInstallIndex http://localhost:$silent/simple/\nPyExecInstallTimeout 3s")
     . installing('built', 'PyExecInstallSource On')
+    . installing('named', "PyExecInstallIndex HTTP://index.example:$files/simple/\nPyExecNetwork proxy=127.0.0.1:$named")
     . index_served($index, plain => [$silent])
     . egress_proxy(port => $closed, tls => $index->{tls}, files => $silent, addresses => '127.0.0.1', log => 'closed_log')
     . <<"END");
+# Knows an index by a name that is not this machine's.
+Listen 127.0.0.1:$named
+<VirtualHost 127.0.0.1:$named>
+    ServerName named.invalid
+    ProxyRequests On
+    ProxyRemote "http://index.example:$files/" "http://127.0.0.1:$files"
+    CustomLog named_log "%r"
+</VirtualHost>
 <Macro PyExecCode \$name \$pool \$imports>
     <Location "/\$name">
         SetHandler pyexec
@@ -316,6 +325,8 @@ sub failures
     fails('-i demo==1.0.x.y', qr/ERROR: /);
     fails('-i demo', qr/No matching distribution/, '/denied', 'an index that the proxy refuses');
     ok(is_logged('closed_log', qr{"GET http://localhost:$files/simple/demo/ .*" 403 }), '... as its log tells');
+    installed_well('-i demo==1.0', 'an index without TLS elsewhere', '/named');
+    ok(is_logged('named_log', qr{"?GET http://index\.example:$files/simple/demo/ }), '... is asked for');
     is(says("import demo\nprint(demo.VERSION)"), '1.0', 'after all that the old one works');
     return;
 }
