@@ -229,7 +229,7 @@ static bool is_left_out(const char *name, unsigned int depth)
 {
     size_t size = strlen(name);
 
-    return depth == 0 && size > 4 && strcmp(name + size - 4, ".pth") == 0;
+    return depth == 0 && size >= 4 && strcmp(name + size - 4, ".pth") == 0;
 }
 
 static int copy_entry(int from, int to, const char *name, unsigned int depth,

@@ -122,6 +122,7 @@ static void test_takes_files(void **state)
     make_file("new/package/__init__.py", 3);
     make_file("new/package/data.pth", 1);
     make_file("new/evil.pth", 1);
+    make_file("new/.pth", 1);
     assert_int_equal(chmod(at("new/package/__init__.py"), 06777), 0);
     assert_int_equal(utimensat(AT_FDCWD, at("new/package/__init__.py"), times,
                                0), 0);
@@ -135,6 +136,7 @@ static void test_takes_files(void **state)
     assert_int_equal(status.st_mode, S_IFDIR | 0755);
     assert_true(is_there("env/000001/package/data.pth"));
     assert_false(is_there("env/000001/evil.pth"));
+    assert_false(is_there("env/000001/.pth"));
     assert_false(is_there("env/new"));
     assert_false(is_there("env/next"));
 }
