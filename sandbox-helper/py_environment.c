@@ -21,8 +21,9 @@ static const char source[] = {
 };
 
 static PyObject *found;  /* list of str; NULL: there is no environment */
+static PyObject *own;    /* list of str: those that nobody else has a part of */
 static PyObject *kept;   /* list of str: of these nothing is ever imported */
-static char *names;      /* the first of the two, one a line */
+static char *names;      /* the first of the three, one a line */
 
 /* What the source leaves behind; -1 with an exception. */
 static int look(const char *directory)
@@ -39,13 +40,14 @@ static int look(const char *directory)
     }
     if (result != NULL) {
         found = Py_XNewRef(PyDict_GetItemString(globals, "found"));
+        own = Py_XNewRef(PyDict_GetItemString(globals, "own"));
         kept = Py_XNewRef(PyDict_GetItemString(globals, "kept"));
     }
     Py_XDECREF(result);
     Py_XDECREF(where);
     Py_XDECREF(globals);
-    return found != NULL && PyList_Check(found) && kept != NULL
-                   && PyList_Check(kept)
+    return found != NULL && PyList_Check(found) && own != NULL
+                   && PyList_Check(own) && kept != NULL && PyList_Check(kept)
                ? 0
                : -1;
 }
@@ -75,7 +77,8 @@ static int join_names(void)
 }
 
 /* An entry that is None makes an import fail. What has a name already is
- * Python's own. */
+ * Python's own. Where the administrator has a part of a package, too, that is
+ * all that is found before this directory is. */
 static int shut_names(PyObject *list)
 {
     PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
@@ -102,7 +105,7 @@ int py_environment_shut(const char *directory)
     return withdraw(directory) != 0 || join_names() != 0
                    || shut_names(kept) != 0
                ? -1
-               : shut_names(found);
+               : shut_names(own);
 }
 
 int py_environment_open(const char *directory)

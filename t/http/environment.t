@@ -6,6 +6,7 @@ use strict;
 use warnings FATAL => 'all';
 use File::Basename ();
 use File::Path ();
+use File::Temp ();
 use Time::HiRes qw(sleep);
 use PyExec::Metrics;
 use PyExec::Parallel;
@@ -16,14 +17,20 @@ my $dir = helper_dir();
 my ($uid) = (stat "$dir")[4];
 my $preload = 'asyncio ctypes decimal email.message pydoc sqlite3 ssl unittest.mock urllib.request xml.dom.minidom';
 my $last = 0;
+my $site = File::Temp->newdir('pyxXXXXX', DIR => '/tmp');
 
+chmod 0755, $site or die;
+mkdir "$site/common" or die;
+put("$site/common/ours.py", "PART = 'ours'\n");
+put("$site/asks.py", "import common.ours\n");
 install();
 
 my $server = own_server(join '', map { <<"END" } qw(full restricted));
 <PyExecPool $_>
     PyExecEnvironment "$dir"
     PyExecIsolation $_
-    PyExecPreload $preload
+    PyExecSitePackages "$site"
+    PyExecPreload $preload asks
     PyExecConcurrency 3
     PyExecQueueTimeout 100ms
 </PyExecPool>
@@ -52,6 +59,7 @@ for my $level (qw(full restricted)) {
     beside_a_run($level);
 }
 pythons_own_names();
+parts_of_a_package();
 after_a_long_start();
 done_testing();
 
@@ -66,13 +74,21 @@ sub install
         my $path = "$dir/$name/$file";
 
         File::Path::make_path(File::Basename::dirname($path));
-        open my $out, '>', $path or die "$path: $!";
-        print $out $files{$file};
-        close $out or die;
+        put($path, $files{$file});
     }
     chown $uid, -1, "$dir/$name" or die;
     symlink $name, "$dir/next" or die;
     rename "$dir/next", "$dir/current" or die;
+    return;
+}
+
+sub put
+{
+    my ($path, $text) = @_;
+
+    open my $out, '>', $path or die "$path: $!";
+    print $out $text;
+    close $out or die;
     return;
 }
 
@@ -127,6 +143,25 @@ sub pythons_own_names
         like($answer->{error}, qr/^(?:ModuleNotFound|Import)Error: .*_winapi/m, '... or can be imported');
         is_deeply($listed->{json}, { packages => [{ name => 'mine', version => '1.0' }] }, '... by what lists packages, either')
             or diag($listed->{body});
+    }
+    return;
+}
+
+# One that has parts in several directories (a namespace). That something of the
+# kind is installed does not keep the administrator's from being preloaded.
+sub parts_of_a_package
+{
+    my $preloaded = "import sys\nprint('asks' in sys.modules)\nimport asks";
+    my $both = "import asks, common.ours, common.theirs\nprint(common.ours.PART, common.theirs.PART)";
+
+    install('common/theirs.py' => "PART = 'theirs'\n");
+    for my $pool (qw(full restricted)) {
+        my $answer;
+
+        is(has("/$pool"), $last, "$pool: a part of a package");
+        ok(wait_for(sub { run_code("/$pool", $preloaded, @port)->{output} eq "True\n" }, 20), '... of which another is preloaded');
+        $answer = run_code("/$pool", $both, @port);
+        is($answer->{output}, "ours theirs\n", '... and both are there') or diag(json_text($answer));
     }
     return;
 }
