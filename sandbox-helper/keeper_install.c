@@ -189,7 +189,8 @@ void keeper_install_settled(struct keeper_pool *pool)
          * longer. */
         give_back(pool);
     }
-    for (size_t i = 0; i < keeper->pool_count; i++) {
+    /* Where the keeper drains, who still has runs looks before they begin. */
+    for (size_t i = 0; !keeper->draining && i < keeper->pool_count; i++) {
         struct keeper_pool *other = &keeper->pools[i];
 
         if (keeper_install_shares(pool, other)) {

@@ -312,6 +312,8 @@ sub draining
     kill 'TERM', $keeper;
     is(answer_of($asked, 8), $done, '... it answers without waiting any longer');
     ok(wait_for(sub { !kill 0, $keeper }, 8), '... and ends');
+    ok(error_log($server) =~ /^pyexecd\[$keeper\]: [^\n]*PYX0322(?!.*^pyexecd\[$keeper\]: [^\n]*PYX0395)/ms,
+       '... without new interpreters that nobody waits for');
     spew('go');
     ok(wait_for(sub { has() eq '2.0' }, 20), '... and the next one has it all');
     return;
