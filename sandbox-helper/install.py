@@ -32,6 +32,9 @@ VERSION = re.compile(
     r"(?:[-_.]?dev[-_.]?[0-9]*)?"
     r"(?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?", re.ASCII | re.IGNORECASE)
 
+REQUIREMENTS = re.compile(r"^requires-dist:.*(?:\n[ \t].*)*",
+                          re.IGNORECASE | re.MULTILINE)
+
 # Of metadata, of one file and of all packages together: several times what
 # hundreds of packages have, and no more than pip has time and memory for.
 MOST_BYTES = 16 << 20
@@ -127,15 +130,20 @@ def texts(metadata):
 
 def weight(metadata):
     """What pip has to do with it, in lines of text that is just read: some for
-    each line of RECORD, and many for a header, which may be a requirement."""
-    total = 0
+    its files, however short, for a file of RECORD and for a program, and many
+    for a header and for a requirement, where it grows with the square."""
+    total = 250
     try:
         for name, text in texts(metadata):
             lines = sum(map(text.count, LINE_ENDS))
-            if name == "RECORD":
-                total += 8 * lines
-            else:
-                total += lines + 40 * text.partition("\n\n")[0].count("\n")
+            total += len(text) // 40
+            total += lines * (8 if name in ("RECORD", "entry_points.txt")
+                              else 1)
+            if name != "RECORD":
+                headers = text.partition("\n\n")[0]
+                total += 40 * headers.count("\n") + sum(
+                    4 * len(found) + len(found) ** 2 // 100
+                    for found in REQUIREMENTS.findall(headers))
     except Exception:
         return MOST_WEIGHT + 1
     return total

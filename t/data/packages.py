@@ -171,6 +171,8 @@ brings('asks', metadata='Requires-Dist: !!!\n')
 brings('nests', metadata='Requires-Dist: demo; ' + '(' * 999
        + 'os_name == "x"' + ')' * 999 + '\n')
 brings('lasts', metadata='X:\n' * 200000)
+brings('compares', metadata='Requires-Dist: demo'
+       + ','.join(f'>={number}' for number in range(40000)) + '\n')
 wheel('claims', '1.0', {
     'claims.py': 'x = 1\n',
     'claims-1.0.data/purelib/demo-9.0.dist-info/RECORD':
