@@ -32,6 +32,7 @@ VERSION = re.compile(
     r"(?:[-_.]?dev[-_.]?[0-9]*)?"
     r"(?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?", re.ASCII | re.IGNORECASE)
 
+PARTS = re.compile(r"^content-type:", re.IGNORECASE | re.MULTILINE)
 REQUIREMENTS = re.compile(r"^requires-dist:.*(?:\n[ \t].*)*",
                           re.IGNORECASE | re.MULTILINE)
 
@@ -39,6 +40,7 @@ REQUIREMENTS = re.compile(r"^requires-dist:.*(?:\n[ \t].*)*",
 # hundreds of packages have, and no more than pip has time and memory for.
 MOST_BYTES = 16 << 20
 MOST_WEIGHT = 4000000
+MOST_NAME = 200  # as who uninstalls it may name it
 MOST_NESTED = 30  # in a requirement
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # of str.splitlines()
 
@@ -131,7 +133,8 @@ def texts(metadata):
 def weight(metadata):
     """What pip has to do with it, in lines of text that is just read: some for
     its files, however short, for a file of RECORD and for a program, and many
-    for a header and for a requirement, where it grows with the square."""
+    for a header and for a requirement, where it grows with the square. None is
+    a mail of parts in parts, where each line is compared with all their ends."""
     total = 250
     try:
         for name, text in texts(metadata):
@@ -141,6 +144,8 @@ def weight(metadata):
                               else 1)
             if name != "RECORD":
                 headers = text.partition("\n\n")[0]
+                if PARTS.search(headers):
+                    raise ValueError(name)
                 total += 40 * headers.count("\n") + sum(
                     4 * len(found) + len(found) ** 2 // 100
                     for found in REQUIREMENTS.findall(headers))
@@ -154,8 +159,10 @@ def says_what_it_is(one, requirement):
         if text.count("(") > MOST_NESTED:
             return False
         requirement(text)
-    return (NAME.fullmatch(one.metadata["Name"]) is not None
-            and VERSION.fullmatch(one.version.strip()) is not None)
+    name, version = one.metadata["Name"], one.version.strip()
+    return (max(len(name), len(version)) <= MOST_NAME
+            and NAME.fullmatch(name) is not None
+            and VERSION.fullmatch(version) is not None)
 
 
 def can_be_uninstalled(one, metadata):
@@ -188,7 +195,7 @@ def mend(packages):
     cannot read, whatever it was asked for, or does not uninstall, and at more
     than it has the time for. A package can bring that, also by the name of
     another: it is taken out, of too much the largest, and the others can be
-    changed."""
+    changed. Whether there was any."""
     from pip._vendor.packaging.requirements import Requirement
     left = MOST_WEIGHT
     kept = set()
@@ -200,14 +207,16 @@ def mend(packages):
                                      Requirement):
             left -= size
             kept.add(name)
-    for entry in list(os.scandir(packages)):
-        if entry.name in kept or not entry.name.lower().endswith(
-                (".dist-info", ".egg-info", ".egg", ".egg-link")):
-            continue  # no wheel has the latter two
+    unsound = [entry for entry in os.scandir(packages)
+               if entry.name not in kept and entry.name.lower().endswith(
+                   # No wheel has the latter two.
+                   (".dist-info", ".egg-info", ".egg", ".egg-link"))]
+    for entry in unsound:
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)
         else:
             os.unlink(entry.path)
+    return len(unsound) > 0
 
 
 def check_there(names, there):
@@ -261,7 +270,7 @@ def main():
         from pip._internal.cli.main import main as pip
     except ImportError as error:
         fail(f"this machine's Python has no pip ({error})")
-    mend(packages)
+    mended = mend(packages)
     before = look(packages)
     if verb == "uninstall":
         check_there(names, before)
@@ -272,7 +281,7 @@ def main():
     sys.argv = ["pip"]
     status = pip([*arguments, "--", *names])
     os.makedirs(packages, exist_ok=True)  # it goes with the last file in it
-    if status == 0 and base and look(packages) == before:
+    if status == 0 and base and not mended and look(packages) == before:
         sys.exit(UNCHANGED)
     sys.exit(status)
 

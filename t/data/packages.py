@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes a package index (PEP 503) for t/http/install.t.
 
-  packages.py DIRECTORY
+  packages.py DIRECTORY PORT
 
-writes DIRECTORY/simple/NAME/index.html and DIRECTORY/files. A wheel is a zip
-file; those that are hostile no tool would make.
+writes DIRECTORY/simple/NAME/index.html and DIRECTORY/files, for a server with
+that port. A wheel is a zip file; those that are hostile no tool would make.
 """
 import base64
 import hashlib
@@ -106,6 +106,8 @@ def source(name, version):
 
 for number in ('1.0', '2.0', '3.0rc1'):
     wheel('demo', number)
+wheel('links', '1.0', metadata='Requires-Dist: source @ http://localhost:'
+      f'{sys.argv[2]}/files/source-1.0.tar.gz\n')
 wheel('humanize', '4.9.0')
 wheel('needs', '1.0', metadata='Requires-Dist: demo>=2\n')
 wheel('lacks', '1.0', metadata='Requires-Dist: nowhere\n')
@@ -173,6 +175,16 @@ brings('nests', metadata='Requires-Dist: demo; ' + '(' * 999
 brings('lasts', metadata='X:\n' * 200000)
 brings('compares', metadata='Requires-Dist: demo'
        + ','.join(f'>={number}' for number in range(40000)) + '\n')
+brings('mails', metadata=''.join(
+    f'Content-Type: multipart/mixed; boundary="{number}"\n\n--{number}\n'
+    for number in range(300)) + '\n' + 'x\n' * 1000)
+# By a name that nobody can ask to be uninstalled.
+wheel('names', '1.0', {
+    'names.py': 'x = 1\n',
+    'names-1.0.data/purelib/long-1.dist-info/RECORD':
+        'long-1.dist-info/METADATA,,\n',
+    'names-1.0.data/purelib/long-1.dist-info/METADATA':
+        'Metadata-Version: 2.1\nName: ' + 'long' * 100 + '\nVersion: 1\n'})
 wheel('claims', '1.0', {
     'claims.py': 'x = 1\n',
     'claims-1.0.data/purelib/demo-9.0.dist-info/RECORD':

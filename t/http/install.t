@@ -354,6 +354,12 @@ sub hostile
         is(says("import pkga\nprint(pkga.VERSION)"), '1.0', '... which is there');
         installed_well('-u pkga ' . $package =~ s/=.*//r);
     }
+    # Also where there is nothing else to do.
+    for my $package (qw(names asks mails)) {
+        installed_well($_) for ("-i $package") x 2;
+        is(listed(), join(', ', sort 'demo 1.0', "$package 1.0"), '... and what it brought is not listed');
+        installed_well("-u $package");
+    }
     # What another one claims to be takes a second time.
     installed_well($_) for '-i claims', '-u demo', '-u demo';
     like(says('import demo'), qr/No module named 'demo'/, '... and is gone');
@@ -477,6 +483,9 @@ sub limits
 sub sources
 {
     fails('-i source', qr/No matching distribution found for source/);
+    # pip would build what is named by its address all the same; nothing can be
+    # started, which that needs.
+    fails('-i links', qr/not permitted/, undef, 'one that another names by its address');
     installed_well('-i source', 'a package that is built', '/built');
     is(says("import source\nprint(source.BUILT)", '/built'), 'True', '... is there');
     installed_well('-u source', 'a module alone, and the last one', '/built');
