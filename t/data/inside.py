@@ -45,7 +45,8 @@ def make_wheel(directory, name, text):
                        f'Name: {{name}}\\nVersion: 1.0\\n')
         wheel.writestr(f'{{info}}/WHEEL', 'Wheel-Version: 1.0\\n'
                        'Root-Is-Purelib: true\\nTag: py3-none-any\\n')
-        wheel.writestr(f'{{info}}/RECORD', '')
+        wheel.writestr(f'{{info}}/RECORD', ''.join(
+            name + ',,\\n' for name in wheel.namelist()))
     return file
 
 def build_wheel(directory, config_settings=None, metadata_directory=None):
