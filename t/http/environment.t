@@ -25,23 +25,35 @@ put("$site/common/ours.py", "PART = 'ours'\n");
 put("$site/asks.py", "import common.ours\n");
 install();
 
-my $server = own_server(join '', map { <<"END" } qw(full restricted));
+# What is there at the beginning is waited for: health is that of all pools. One
+# with a single zygote has nothing else to serve a run.
+my $server = own_server("<Location \"/health\">\nPyExecMetrics On\n</Location>\n" . join '', map { <<"END" } qw(full restricted));
 <PyExecPool $_>
     PyExecEnvironment "$dir"
     PyExecIsolation $_
     PyExecSitePackages "$site"
     PyExecPreload $preload asks
-    PyExecConcurrency 3
-    PyExecQueueTimeout 100ms
 </PyExecPool>
-<Location "/$_">
-    SetHandler pyexec
-    PyExecEngine On
-    PyExecDialect code
-    PyExecPool $_
-    PyExecTimeout 60s
-    PyExecImports *
-</Location>
+<PyExecPool single-$_>
+    PyExecEnvironment "$dir"
+    PyExecIsolation $_
+    PyExecPreload none
+    PyExecConcurrency 3
+    PyExecQueueTimeout 500ms
+</PyExecPool>
+<Macro PyExecEnvironmentOf \$pool>
+    <Location "/\$pool">
+        SetHandler pyexec
+        PyExecEngine On
+        PyExecDialect code
+        PyExecPool \$pool
+        PyExecTimeout 60s
+        PyExecImports *
+    </Location>
+</Macro>
+Use PyExecEnvironmentOf $_
+Use PyExecEnvironmentOf single-$_
+UndefMacro PyExecEnvironmentOf
 <Location "/$_-packages">
     SetHandler pyexec-packages
     PyExecEngine On
@@ -55,8 +67,8 @@ END {
 my @port = (port => $server->{port});
 
 for my $level (qw(full restricted)) {
-    is(has("/$level"), $last, "$level: found");
-    beside_a_run($level);
+    is(has("/$_"), $last, "$_: found") for $level, "single-$level";
+    beside_a_run("single-$level");
 }
 pythons_own_names();
 parts_of_a_package();
@@ -104,19 +116,23 @@ sub has
 # what ends that, also while a run goes on with what it had.
 sub beside_a_run
 {
-    my ($level) = @_;
+    my ($pool) = @_;
     my $had = $last;
     my $run = meanwhile(sub {
         my $script = "print('begun')\nimport time\ntime.sleep(5)\nimport mine\nprint(mine.NUMBER)";
 
-        return run_code("/$level", $script, @port)->{output};
+        return run_code("/$pool", $script, @port)->{output};
     });
 
-    ok(wait_for(sub { metrics($server->{port})->{ series('pyexec_running', pool => $level) } }, 10),
-       "$level: a run goes on") or return;
+    ok(wait_for(sub { metrics($server->{port})->{ series('pyexec_running', pool => $pool) } }, 10),
+       "$pool: a run goes on") or return;
     for my $round (1 .. 3) {
-        install();
-        is(has("/$level"), $last, "$level: other packages, round $round");
+        my ($zygote, $waits) = stopped_while_starting(1, sub { return has("/$pool") });
+
+        ok($zygote, "$pool: other packages, round $round: another zygote begins") or return;
+        sleep 0.8; # of the 500 ms
+        kill 'CONT', $zygote;
+        is($waits->(), $last, '... and is waited for');
     }
     is($run->(), "begun\n$had\n", '... a run that goes on keeps what it had');
     return;
@@ -188,7 +204,7 @@ sub after_a_long_start
 END
     @port = (port => $server->{port});
     is(has('/single'), $last, 'single: found');
-    my ($zygote, @runs) = stopped_while_starting();
+    my ($zygote, @runs) = stopped_while_starting(2, \&slow_run);
 
     ok($zygote, '... another zygote begins') or return;
     sleep 2.5; # of the 3 s
@@ -198,11 +214,12 @@ END
     return;
 }
 
-# A zygote that is stopped before it is up, and two runs that wait for it; each
-# a function that waits and returns what it printed. One that was up before it
-# could be stopped is of no use.
+# A zygote that is stopped before it is up, and so many runs that wait for it;
+# each a function that waits and returns what $run does. One that was up before
+# it could be stopped is of no use.
 sub stopped_while_starting
 {
+    my ($count, $run) = @_;
     my $keeper = keeper($server->{pid});
 
     for (1 .. 20) {
@@ -210,7 +227,7 @@ sub stopped_while_starting
         my ($zygote, @runs);
 
         install();
-        @runs = map { meanwhile(\&slow_run) } 1 .. 2;
+        @runs = map { meanwhile($run) } 1 .. $count;
         for (my $end = time + 20; !$zygote && time < $end;) {
             ($zygote) = grep { !$had{$_} } children($keeper);
         }
