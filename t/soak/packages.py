@@ -67,6 +67,7 @@ class Packages:
 
     async def once(self):
         """Before anything is killed, and after it: this must be done."""
+        await self.soak.come_up()  # the last one killed may be the keeper
         done = self.done
         await self.soak.ask('once', '/install', {'pip': INSTALL},
                             self.is_answer)

@@ -288,17 +288,21 @@ class Soak:
         finally:
             connection.close()
 
-    async def settle(self):
-        """The same beginning each time: a new keeper, and its zygotes up:
-        without modules, with the light ones, with all."""
-        old = self.keepers()
-        os.kill(self.options.parent, signal.SIGUSR1)
+    async def come_up(self, old=frozenset()):
+        """Waits for one keeper that is none of these, and for its zygotes."""
         end = time.monotonic() + UP_S
         while time.monotonic() < end:
             now = self.keepers()
             if len(now) == 1 and not now & old and await self.are_up():
                 break
             await asyncio.sleep(0.1)
+
+    async def settle(self):
+        """The same beginning each time: a new keeper, and its zygotes up:
+        without modules, with the light ones, with all."""
+        old = self.keepers()
+        os.kill(self.options.parent, signal.SIGUSR1)
+        await self.come_up(old)
         await self.load_for(4, [self.tokens(1000 + i) for i in range(4)])
         return await processes.quiet_census(self.options.parent, QUIET_S)
 
