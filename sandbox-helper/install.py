@@ -43,6 +43,7 @@ MOST_BYTES = 16 << 20
 MOST_WEIGHT = 4000000
 MOST_NAME = 200  # as who uninstalls it may name it
 MOST_NESTED = 30  # in a requirement
+DEEPER = 200  # calls that pip makes before it reads one
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # of str.splitlines()
 
 # What job_main.h knows as JOB_EXIT_UNCHANGED.
@@ -131,6 +132,19 @@ def texts(metadata):
         yield name, one.read_text(name) or ""
 
 
+def requirements(name, text, headers):
+    """The lengths of those in one of these files, as pip puts them together: in
+    requires.txt a marker stands above many."""
+    if name != "requires.txt":
+        yield from map(len, REQUIREMENTS.findall(headers))
+        return
+    section = 0
+    for line in text.splitlines():
+        if line.strip().startswith("["):
+            section = len(line)
+        yield section + len(line)
+
+
 def weight(metadata):
     """What pip has to do with it, in lines of text that is just read: some for
     its files, however short, for a file of RECORD and for a program, and many
@@ -148,15 +162,15 @@ def weight(metadata):
                 if PARTS.search(headers):
                     raise ValueError(name)
                 total += 40 * headers.count("\n") + sum(
-                    4 * len(found) + len(found) ** 2 // 100
-                    for found in REQUIREMENTS.findall(headers))
+                    4 * size + size ** 2 // 100
+                    for size in requirements(name, text, headers))
     except Exception:
         return MOST_WEIGHT + 1
     return total
 
 
 def says_what_it_is(one, requirement):
-    for text in one.metadata.get_all("Requires-Dist", ()):
+    for text in one.requires or ():
         if text.count("(") > MOST_NESTED:
             return False
         requirement(text)
@@ -183,12 +197,16 @@ def can_be_uninstalled(one, metadata):
 def is_sound(metadata, requirement):
     """Whether pip can make something of it; all that it may read is text."""
     import importlib.metadata
+    deepest = sys.getrecursionlimit()
+    sys.setrecursionlimit(deepest - DEEPER)
     try:
         one = importlib.metadata.Distribution.at(metadata)
         return (says_what_it_is(one, requirement)
                 and can_be_uninstalled(one, metadata))
     except Exception:
         return False
+    finally:
+        sys.setrecursionlimit(deepest)
 
 
 def mend(packages):

@@ -154,7 +154,7 @@ wheel('empties', '1.0', {
     'empties-1.0.data/purelib/pkga-7.dist-info/RECORD': 'nothing,,\n'})
 
 
-def brings(name, metadata='', record='', points=''):
+def brings(name, metadata='', record='', points='', requires=''):
     """What pip reads of another one when it is asked for that; small on its
     way, whatever it is then."""
     info = f'{name}-1.0.data/purelib/pkga-7.dist-info'
@@ -163,6 +163,7 @@ def brings(name, metadata='', record='', points=''):
         f'{info}/METADATA': 'Metadata-Version: 2.1\nName: pkga\nVersion: 7\n'
                             + metadata,
         f'{info}/RECORD': 'pkga-7.dist-info/METADATA,,\n' + record,
+        f'{info}/requires.txt': requires,
         f'{info}/entry_points.txt': '[console_scripts]\n' + points})
     put(name, f'{name}-1.0-py3-none-any.whl', packed(data))
 
@@ -175,6 +176,11 @@ brings('nests', metadata='Requires-Dist: demo; ' + '(' * 999
 brings('lasts', metadata='X:\n' * 200000)
 brings('compares', metadata='Requires-Dist: demo'
        + ','.join(f'>={number}' for number in range(40000)) + '\n')
+brings('lists', requires='demo'
+       + ','.join(f'>={number}' for number in range(40000)) + '\n')
+# A marker stands for all lines below it.
+brings('marks', requires='[x:' + ' or '.join(['os_name == "x"'] * 700) + ']\n'
+       + 'demo\n' * 20000)
 brings('mails', metadata=''.join(
     f'Content-Type: multipart/mixed; boundary="{number}"\n\n--{number}\n'
     for number in range(300)) + '\n' + 'x\n' * 1000)

@@ -349,7 +349,7 @@ sub hostile
     installed_well('-u hooks');
     is(listed(), 'demo 1.0', '... and is gone from the list');
     # Each is, or brings, what pip comes across whatever it is to do.
-    for my $package (qw(pip==99.0 tells unread blocks empties points zeros asks nests lasts compares)) {
+    for my $package (qw(pip==99.0 tells unread blocks empties points zeros asks nests lasts compares lists marks)) {
         installed_well($_) for "-i $package", '-i pkga';
         is(says("import pkga\nprint(pkga.VERSION)"), '1.0', '... which is there');
         installed_well('-u pkga ' . $package =~ s/=.*//r);
