@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs scripts with plain python3, unconfined, in a place that is thrown away.
 
-Reads one JSON object: scripts (texts), concurrent, form, port, seconds, and how
-many processes and how much memory (bytes) each there may be. Writes
-one: runs (stdout, stderr, result, returncode, seconds; returncode null: was
-still running), or error. Exit status 3: this machine has no such place.
+Reads one JSON object: scripts (texts), concurrent, form, port, seconds, how
+many processes and how much memory (bytes) each there may be, and idle: whether
+they run only where a processor has nothing else to do. Writes one: runs
+(stdout, stderr, result, returncode, seconds; returncode null: was still
+running), or error. Exit status 3: this machine has no such place.
 
 The scripts are root of user namespaces of nobody's: of a root of their own on
 a tmpfs with the system's /usr read-only, of a network without a way out, of
@@ -236,6 +237,8 @@ def first(task, out):
     limit(resource.RLIMIT_CORE, 0)
     limit(resource.RLIMIT_NOFILE, 6000)
     limit(resource.RLIMIT_CPU, 30)
+    if task['idle']:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     executor = os.fork()
     if executor == 0:
         os.setpgid(0, 0)

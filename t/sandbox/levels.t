@@ -295,7 +295,7 @@ sub test_server
     my $level = $demanded eq 'full' ? $case->{full}
               : $case->{full} || $case->{restricted};
     my $server = own_server("PyExecIsolation $demanded\nPyExecConcurrency 2\n"
-                            . "PyExecMemory 1024\n"
+                            . "PyExecMemory 1024\nPyExecTimeout 30\n"
                             # Whose pool waits for its first run.
                             . ($level ? '' : join '', map {
                                 "<VirtualHost *>\nServerName $_.example\n</VirtualHost>\n"
