@@ -138,6 +138,14 @@ void keeper_install_look(struct keeper_pool *pool)
     }
 }
 
+void keeper_install_left(struct keeper_pool *pool)
+{
+    if (pool->queue.length == 0 && pool->running == 0
+        && !pool->settle.waiting) {
+        give_back(pool);
+    }
+}
+
 bool keeper_install_may_serve(struct keeper_pool *pool)
 {
     if (pool->conf->environment == NULL) {
@@ -147,9 +155,7 @@ bool keeper_install_may_serve(struct keeper_pool *pool)
         return false; /* one after the other, up to the answer */
     }
     if (pool->queue.length == 0) {
-        if (pool->running == 0) {
-            give_back(pool);
-        }
+        keeper_install_left(pool);
         return true;
     }
     if (installs(pool) && !has_lock(pool)) {

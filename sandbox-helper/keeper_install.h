@@ -30,6 +30,10 @@ void keeper_install_close(struct keeper_pool *pool);
  * all that waits. */
 bool keeper_install_may_serve(struct keeper_pool *pool);
 
+/* A run waits no longer, and was not handed to a job: the lock is given back if
+ * it was the last. */
+void keeper_install_left(struct keeper_pool *pool);
+
 /* A run was handed to the job. Who installs leaves traces in its zygote's file
  * systems, so nobody else gets a job from that. */
 void keeper_install_taken(const struct keeper_job *job);

@@ -107,6 +107,7 @@ static void leave_queue(struct keeper_run *run)
     if (run->queued) {
         stop_waiting(run);
         keeper_tenants_leave(&run->pool->queue.tenants, run);
+        keeper_install_left(run->pool);
     }
 }
 

@@ -26,6 +26,7 @@ alternately();
 in_use();
 at_the_same_time();
 nobody_waits_for_a_queue();
+nobody_waits_for_who_has_left();
 nothing_is_left();
 unlike(error_log($server{$_}), qr/:error\]| error: /, "$_: no complaint of an error") for sort keys %server;
 done_testing();
@@ -212,6 +213,28 @@ sub nobody_waits_for_a_queue
     cmp_ok(scalar(() = PyExec::Test::slurp($log) =~ /^one$/mg), '<', 6, '... waited for a few of them, not for all');
     is(join(', ', map { $_->() } @many), join(', ', (done('-i')) x 8), '... which were done, too');
     like(listed('two'), qr/^demo[12]\.0 pkga pkgb pkgc pkgd pkge$/, '... and nothing is lost');
+    is(pip('two', '-i pkgf'), done('-i'), '... and can be had again');
+    return;
+}
+
+# Who waits for an interpreter has the lock already, and takes it along.
+sub nobody_waits_for_who_has_left
+{
+    my $keeper = keeper($server{one}{pid});
+    my %before = map { $_->{Pid} => 1 } descendants($keeper);
+    my $body = json_text({ script => '', pip => '-u pkge' });
+    my $socket = raw_open(port => $server{one}{port});
+    my $coming;
+
+    print $socket "POST /run HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+    $coming = wait_for(sub { (grep { !$before{ $_->{Pid} } } descendants($keeper))[0] }, 10);
+    ok($coming && kill('STOP', $coming->{Pid}), 'one: an interpreter begins to start, and no more');
+    close $socket;
+    is(pip('two', '-u pkgf'), done('-u'), '... its client leaves: two can install');
+    is((proc_status($coming->{Pid}) // {})->{State}, 'T (stopped)', '... before that has started');
+    kill 'CONT', $coming->{Pid};
+    like(listed('one'), qr/ pkge$/, '... and who has left has changed nothing');
     return;
 }
 
