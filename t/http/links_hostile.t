@@ -245,12 +245,16 @@ my $server = own_server(<<"END");
 PyExecConcurrency 2
 PyExecPreload requests
 PyExecNetwork proxy=127.0.0.1:$proxy->{port}
-<PyExecPool links>
-    PyExecLinks On
-    PyExecLinkTimeout 1s
-    PyExecLinkBytes 2000
-    PyExecNetworkBytes 1G
-</PyExecPool>
+<Macro PyExecLinkPool \$name \$time>
+    <PyExecPool \$name>
+        PyExecLinks On
+        PyExecLinkTimeout \$time
+        PyExecLinkBytes 2000
+        PyExecNetworkBytes 1G
+    </PyExecPool>
+</Macro>
+Use PyExecLinkPool links 10s
+Use PyExecLinkPool hasty 1s
 <PyExecPool slow>
     PyExecLinks On
     PyExecLinkTimeout 10s
@@ -270,11 +274,13 @@ PyExecNetwork proxy=127.0.0.1:$proxy->{port}
     </Location>
 </Macro>
 Use PyExecPlace links links On
+Use PyExecPlace hasty hasty On
 Use PyExecPlace all links Off
 Use PyExecPlace slow slow On
 Use PyExecPlace bare bare Off
 <PyExecPool large>
     PyExecLinks On
+    PyExecLinkTimeout 10s
     PyExecLinkBytes 60M
     PyExecNetworkBytes 1G
 </PyExecPool>
@@ -303,6 +309,9 @@ sub ask
     return post_json("/l/$place", { script => $link, %fields }, @port);
 }
 
+# Where one is waited for too long, not for much longer.
+sub place_for { return $_[0] =~ /longer than 1 s/ ? 'hasty' : 'links' }
+
 sub is_fetched
 {
     my ($answer, $name) = @_;
@@ -324,7 +333,7 @@ sub is_refused
 
 for my $i (0 .. $#cases) {
     my ($name, undef, $wanted) = @{ $cases[$i] };
-    my $answer = ask('links', "http://example.org/$i");
+    my $answer = ask(place_for($wanted), "http://example.org/$i");
 
     if (ref $wanted) {
         is_refused($answer, $wanted, $name);
@@ -350,8 +359,11 @@ is_refused(ask('links', 'http://example.org/hop6'), qr/: it redirects more than 
 forget();
 is_refused(ask('links', 'http://example.org/loop'), qr/: it redirects more than 5 times\.$/, 'a loop');
 is(scalar(my @loop = asked()), 6, '... ends');
-is_refused(ask('links', "https://$_/secret?secret#secret"), $tunnels{$_}[1], "a tunnel: $_")
-    for sort keys %tunnels;
+for (sort keys %tunnels) {
+    my $why = $tunnels{$_}[1];
+
+    is_refused(ask(place_for($why), "https://$_/secret?secret#secret"), $why, "a tunnel: $_");
+}
 forget();
 is_refused(ask('links', 'http://example.org/up'),
            qr/from c403 \(redirected from example\.org\): the proxy does not allow it/,
