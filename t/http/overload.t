@@ -24,9 +24,27 @@ sub overloaded
 {
     my $server = own_server("PyExecConcurrency 2\n$mpm"
         . 'DocumentRoot "' . var('documentroot') . "\"\n");
-    my ($text, $got, $over, $alone);
+    my $got;
 
     all_zygotes($server);
+    # Again where others keep the machine from it; what is slow stays slow.
+    for my $try (1 .. 3) {
+        $got = measured($server) or return;
+        is_right($got);
+        last unless grep { $_->[0] >= $_->[1] } bounds($got);
+    }
+    cmp_ok($_->[0], '<', $_->[1], $_->[2]) for bounds($got);
+    like(error_log($server), $prefork ? qr/PYX0203/ : qr/PYX0214/,
+         'the log tells why');
+    $server->{stop}->();
+    return;
+}
+
+sub measured
+{
+    my ($server) = @_;
+    my ($text, $got);
+
     open my $out, '-|', 'timeout', 300 + 2 * $seconds, '/usr/bin/python3', '-B',
         var('t_dir') . '/soak/overload.py', '--port', $server->{port},
         '--parent', $server->{pid}, '--concurrency', 2, '--seconds', $seconds
@@ -39,8 +57,18 @@ sub overloaded
     note($text);
     diag($text) if $ENV{OVERLOAD_SECONDS}; # make soak is for the figures
     $got = json_value($text);
-    ok($got, 'overload.py has measured') or return;
-    ($over, $alone) = @$got{qw(overload alone)};
+    ok($got, 'overload.py has measured');
+    return $got;
+}
+
+# However fast it was.
+sub is_right
+{
+    my ($got) = @_;
+    my $over = $got->{overload};
+    my %more = map { my $who = $_;
+        $who => $got->{memory_kb}{during}{$who} - $got->{memory_kb}{before}{$who}
+    } qw(keeper httpd);
 
     cmp_ok($over->{offered_per_second}, '>', 4 * $over->{capacity_per_second},
            'far more was offered than could be carried');
@@ -51,31 +79,37 @@ sub overloaded
     cmp_ok($over->{served}{count}, '>',
            0.3 * $seconds * $over->{capacity_per_second},
            'the capacity was used');
-    cmp_ok($over->{without_queue}{median}, '<', 2 * $alone->{runs}{median} + 100,
-           'served: twice the time of a run alone at most, beside the queue');
-    cmp_ok($over->{refused}{median}, '<', 100, 'refused: at once');
-    cmp_ok($over->{refused}{p95}, '<', 1000, 'refused: nearly all of them');
-
     is($got->{static_bad}, 0, 'a file: always served');
-    for my $kind ('kept', 'new') {
-        cmp_ok($over->{static}{$kind}{median}, '<',
-               3 * $alone->{static}{$kind}{median} + 20,
-               "a file, $kind connections: as fast as before");
-        cmp_ok($over->{static}{$kind}{p95}, '<', 500,
-               "a file, $kind connections: nearly always");
-    }
-    cmp_ok($got->{recovered_after}, '<', 3000, 'afterwards: as before, soon');
-    cmp_ok($got->{after}{runs}{median}, '<', 2 * $alone->{runs}{median} + 100,
-           'afterwards: runs as fast as before');
-    cmp_ok($got->{memory_kb}{during}{keeper} - $got->{memory_kb}{before}{keeper},
-           '<', sanitized() ? 200_000 : 20_000, 'memory: the keeper');
-    cmp_ok($got->{memory_kb}{during}{httpd} - $got->{memory_kb}{before}{httpd},
-           '<', sanitized() ? 2_000_000 : $prefork ? 800_000 : 200_000,
+    cmp_ok($more{keeper}, '<', sanitized() ? 200_000 : 20_000,
+           'memory: the keeper');
+    cmp_ok($more{httpd}, '<',
+           sanitized() ? 2_000_000 : $prefork ? 800_000 : 200_000,
            'memory: httpd');
-    like(error_log($server), $prefork ? qr/PYX0203/ : qr/PYX0214/,
-         'the log tells why');
-    $server->{stop}->();
     return;
+}
+
+# What took how many milliseconds, the bound, the name.
+sub bounds
+{
+    my ($got) = @_;
+    my ($over, $alone) = @$got{qw(overload alone)};
+    my $twice = 2 * $alone->{runs}{median} + 100;
+
+    return (
+        [$over->{without_queue}{median}, $twice,
+         'served: twice the time of a run alone at most, beside the queue'],
+        [$over->{refused}{median}, 100, 'refused: at once'],
+        [$over->{refused}{p95}, 1000, 'refused: nearly all of them'],
+        (map { (
+            [$over->{static}{$_}{median}, 3 * $alone->{static}{$_}{median} + 20,
+             "a file, $_ connections: as fast as before"],
+            [$over->{static}{$_}{p95}, 500,
+             "a file, $_ connections: nearly always"],
+        ) } 'kept', 'new'),
+        [$got->{recovered_after}, 3000, 'afterwards: as before, soon'],
+        [$got->{after}{runs}{median}, $twice,
+         'afterwards: runs as fast as before'],
+    );
 }
 
 # What would let runs take all of httpd is told before it happens.
