@@ -10,14 +10,13 @@ use Time::HiRes qw(sleep time);
 my $slack = sanitized() ? 0.5 : 0.1;
 my $runs = 1000;
 
-plan tests => 2 * 6 + 6 + 3 + 6 + 6;
-
-killed('keeper', sub { keeper() });
-killed('zygote', \&zygote_of);
+killed_in_time('keeper', sub { keeper() });
+killed_in_time('zygote', \&zygote_of);
 reloaded();
 left_alone();
 many_runs();
 parent_killed();
+done_testing();
 
 # Starts a run without waiting for it; raw_answer() has its answer later.
 sub started
@@ -40,6 +39,17 @@ sub is_well
     return run_code('/execute', 'print(6 * 7)', %opt)->{output} eq "42\n";
 }
 
+sub killed_in_time
+{
+    my ($name, $find) = @_;
+    my $took = usual(2, sub { return killed($name, $find) });
+
+    cmp_ok($took, '<', 2, "$name killed: all of it within 2 s");
+    return;
+}
+
+# How long it took until the client was told and the next had its answer, the
+# longer of both.
 sub killed
 {
     my ($name, $find) = @_;
@@ -47,24 +57,22 @@ sub killed
     my $job = spinning_job();
     my $victim = $job && $find->($job);
     my @below = ($job, map { $_->{Pid} } descendants($victim));
-    my ($answer, $took);
+    my ($answer, $told, $took);
 
     ok($victim && $job, "a run is going on below the $name")
         or die "there is no $name to kill";
     kill 'KILL', $victim;
-    $took = seconds(sub { $answer = raw_answer($socket, 10) });
+    $told = seconds(sub { $answer = raw_answer($socket, 10) });
     is($answer && $answer->{status}, 503, "$name killed: its run is told")
         or diag($answer ? $answer->{body} : 'no answer');
     ok($answer && $answer->{headers}{'retry-after'}
-       && ref $answer->{json} eq 'HASH' && $took < 2,
-       "$name killed: when to try again, at once");
+       && ref $answer->{json} eq 'HASH', "$name killed: when to try again");
     $took = seconds(sub {
         ok(is_well(), "$name killed: the next run works");
     });
-    cmp_ok($took, '<', 2, "$name killed: within 2 s");
     ok(wait_for(sub { !grep { is_alive($_) } @below }, 20),
        "$name killed: nothing is left of it");
-    return;
+    return $told > $took ? $told : $took;
 }
 
 sub reloaded
