@@ -19,21 +19,33 @@
 APLOG_USE_MODULE(pyexec);
 
 /* Of what a pool's runs load from its environment, whatever that is called
- * below the directory. A package whose files cannot be read is left out.
- * Nothing is imported from what is listed: it would tell what it likes. */
+ * below the directory. A package whose files cannot be read is left out; of its
+ * metadata the first headers are, where all tools write both, for a wheel of
+ * some KB can have more of them than there is time for. Nothing is imported
+ * from what is listed: it would tell what it likes. */
 static const char script[] =
-    "import sys\n"
+    "import os, sys\n"
+    "\n"
+    "def metadata(top):\n"
+    "    for path in top + '/METADATA', top + '/PKG-INFO', top:\n"
+    "        try:\n"
+    "            with open(path, encoding='utf-8') as file:\n"
+    "                return file.read(16384).partition('\\n\\n')[0]\n"
+    "        except (OSError, ValueError):\n"
+    "            pass\n"
+    "    return ''\n"
     "\n"
     "def main(top):\n"
     "    paths = [p for p in sys.path if p == top or p.startswith(top + '/')]\n"
     "    sys.path[:] = [p for p in sys.path if p not in paths]\n"
-    "    import importlib.metadata\n"
+    "    from email.parser import HeaderParser\n"
     "    found = {}\n"
-    "    for package in importlib.metadata.distributions(path=paths):\n"
-    "        try:\n"
-    "            name, version = package.metadata['Name'], package.version\n"
-    "        except Exception:\n"
+    "    for entry in [e for path in paths if os.path.isdir(path)\n"
+    "                  for e in os.scandir(path)]:\n"
+    "        if not entry.name.lower().endswith(('.dist-info', '.egg-info')):\n"
     "            continue\n"
+    "        headers = HeaderParser().parsestr(metadata(entry.path))\n"
+    "        name, version = headers['Name'], headers['Version']\n"
     "        if isinstance(name, str) and isinstance(version, str):\n"
     "            found.setdefault(name, version)\n"
     "    names = sorted(found, key=lambda name: (name.lower(), name))\n"

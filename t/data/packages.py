@@ -183,7 +183,7 @@ brings('marks', requires='[x:' + ' or '.join(['os_name == "x"'] * 700) + ']\n'
        + 'demo\n' * 20000)
 brings('mails', metadata=''.join(
     f'Content-Type: multipart/mixed; boundary="{number}"\n\n--{number}\n'
-    for number in range(300)) + '\n' + 'x\n' * 1000)
+    for number in range(300)) + '\n' + 'x\n' * 100000)
 # By a name that nobody can ask to be uninstalled.
 wheel('names', '1.0', {
     'names.py': 'x = 1\n',

@@ -356,7 +356,9 @@ sub hostile
     }
     # Also where there is nothing else to do.
     for my $package (qw(names asks mails)) {
-        installed_well($_) for ("-i $package") x 2;
+        installed_well("-i $package");
+        like(listed(), qr/\b$package 1\.0/, '... and can be listed');
+        installed_well("-i $package");
         is(listed(), join(', ', sort 'demo 1.0', "$package 1.0"), '... and what it brought is not listed');
         installed_well("-u $package");
     }
