@@ -19,9 +19,9 @@
 APLOG_USE_MODULE(pyexec);
 
 /* Of what a pool's runs load from its environment, whatever that is called
- * below the directory. A package whose files cannot be read is left out; of its
- * metadata the first headers are, where all tools write both, for a wheel of
- * some KB can have more of them than there is time for. Nothing is imported
+ * below the directory. Name and version are in the first headers of a package's
+ * metadata, and only these are read: a wheel of some KB can have more than
+ * there is time for. One that cannot be read is left out. Nothing is imported
  * from what is listed: it would tell what it likes. */
 static const char script[] =
     "import os, sys\n"

@@ -48,8 +48,8 @@ RESTLESS = 'lim-061'
 def bounds(case):
     """What a bomb may take. Sleeping threads reserve stacks, and touch none."""
     if case['category'] == 'limit-processes' and case['id'] != RESTLESS:
-        return {'processes': 2500, 'memory': 64 << 30, 'idle': False}
-    return {'processes': 400, 'memory': 3 << 30, 'idle': case['id'] == RESTLESS}
+        return {'processes': 2500, 'memory': 64 << 30}
+    return {'processes': 400, 'memory': 3 << 30}
 
 
 def in_place(case, target, seconds):
@@ -57,7 +57,7 @@ def in_place(case, target, seconds):
     task = {'scripts': [target.fill(step['code']) for step in steps],
             'concurrent': case.get('mode') == 'concurrent',
             'form': case.get('form', 'code'), 'port': PORT,
-            'seconds': seconds, **bounds(case)}
+            'seconds': seconds, 'idle': case['id'] == RESTLESS, **bounds(case)}
     done = subprocess.run(['/usr/bin/python3', os.path.join(HERE, 'place.py')],
                           input=json.dumps(task).encode(), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=300)
